@@ -1,0 +1,51 @@
+"""Adapt a small visible-light face recogniser to another spectrum, measure what it gained and kept, and share it.
+
+Importing the package is cheap: the names below are loaded on first use. As soon as transformers' Auto classes are
+imported, in whatever order, they know EdgeFace.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import wrapt
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "EdgeFaceConfig": "hf_crossspec.edgeface",
+    "EdgeFaceImageProcessor": "hf_crossspec.edgeface",
+    "EdgeFaceModel": "hf_crossspec.edgeface",
+    "FaceEmbedder": "hf_crossspec.embedding",
+    "InputError": "hf_crossspec.errors",
+    "PretrainingArguments": "hf_crossspec.methods.pretraining.train",
+    "SelectiveTuningArguments": "hf_crossspec.methods.selective_tuning.config",
+    "convert_checkpoint": "hf_crossspec.edgeface.convert_edgeface",
+    "evaluate_identification": "hf_crossspec.evaluation",
+    "evaluate_model": "hf_crossspec.evaluation.runner",
+    "evaluate_verification": "hf_crossspec.evaluation",
+    "load_faces": "hf_crossspec.data.schema",
+    "load_spectralfaces": "hf_crossspec.data.synthetic",
+    "prepare_pictures": "hf_crossspec.data.prepare",
+    "pretrain": "hf_crossspec.methods.pretraining.train",
+    "selective_tuning_config": "hf_crossspec.methods.selective_tuning.scopes",
+    "train_adapter": "hf_crossspec.methods.selective_tuning.train",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+@wrapt.when_imported("transformers.models.auto.modeling_auto")
+def _register_edgeface(module: ModuleType) -> None:
+    import_module("hf_crossspec.edgeface")

@@ -1,0 +1,51 @@
+"""The `crossspec` command. A file per command; heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from hf_crossspec.cli.convert import convert
+from hf_crossspec.cli.embed import embed
+from hf_crossspec.cli.evaluate import evaluate
+from hf_crossspec.cli.prepare import prepare
+from hf_crossspec.cli.quickstart import quickstart
+from hf_crossspec.cli.train import train
+from hf_crossspec.cli.verify import verify
+from hf_crossspec.errors import InputError, Interrupted
+
+ADAPT, MEASURE, USE = "Adapt", "Measure", "Use"
+
+app = typer.Typer(
+    name="crossspec",
+    help="Adapt a small visible-light face recogniser to another spectrum, and measure what it gained and kept.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(rich_help_panel=ADAPT)(quickstart)
+app.command(rich_help_panel=ADAPT)(convert)
+app.add_typer(prepare, name="prepare", rich_help_panel=ADAPT)
+app.command(rich_help_panel=ADAPT)(train)
+app.command(rich_help_panel=MEASURE)(evaluate)
+app.command(rich_help_panel=USE)(embed)
+app.command(rich_help_panel=USE)(verify)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 2 bad input or usage, 143 stopped and resumable, 1 our failure."""
+    try:
+        app()
+    except InputError as error:
+        _print_error(error)
+        sys.exit(2)
+    except Interrupted as error:
+        _print_error(error)
+        sys.exit(143)
+
+
+def _print_error(error: Exception) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {' '.join(str(error).split())}", markup=False)

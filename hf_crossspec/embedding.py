@@ -1,0 +1,148 @@
+"""A saved model, with or without an adapter, that turns pictures into embeddings."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
+
+import hf_crossspec.edgeface  # noqa: F401  (registers EdgeFace with the Auto classes)
+from hf_crossspec.data.pixels import PixelBatches
+from hf_crossspec.errors import InputError, one_line
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Embeddings of a data set's readable pictures.
+
+    Args:
+        values: (N, D) float32, each of length 1.
+        rows: (N,) row numbers in the data set, ascending.
+        skipped: One line for each picture that could not be read.
+        resized: How many pictures had another size than the model's.
+    """
+
+    values: np.ndarray
+    rows: np.ndarray
+    skipped: tuple[str, ...] = ()
+    resized: int = 0
+
+
+@dataclass(frozen=True)
+class FaceEmbedder:
+    """Model and image processor as one; `name` and `adapter` say where they come from."""
+
+    model: Any
+    processor: Any
+    name: str
+    adapter: str | None = None
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path, adapter: str | Path | None = None) -> FaceEmbedder:
+        """Load a model folder or Hub id, and optionally a PEFT adapter for it.
+
+        Raises:
+            InputError: nothing to load there, not a face embedding model, or an adapter that does not fit.
+        """
+        network: Any
+        network, processor = load_base(model)
+        if adapter is not None:
+            network = _with_adapter(network, str(adapter))
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        network = network.to(device, memory_format=torch.channels_last).eval()  # a third faster on CPUs
+        return cls(network, processor, str(model), None if adapter is None else str(adapter))
+
+    @torch.inference_mode()
+    def embed_batch(self, pixel_values: torch.Tensor) -> np.ndarray:
+        """Model input (B, 3, H, W) -> normalised embeddings (B, D)."""
+        pixel_values = pixel_values.to(self.model.device, memory_format=torch.channels_last)
+        embeddings = self.model(pixel_values=pixel_values).embeddings
+        return torch.nn.functional.normalize(embeddings.float()).cpu().numpy()
+
+    def embed_images(self, images: Iterable[Image.Image]) -> np.ndarray:
+        """Aligned PIL pictures -> normalised embeddings (N, D)."""
+        return self.embed_batch(self.processor(list(images), return_tensors="pt").pixel_values)
+
+    def embed_dataset(
+        self,
+        dataset: Dataset,
+        batch_size: int = 64,
+        skip_bad: bool = False,
+        advance: Callable[[int], None] = lambda count: None,
+    ) -> Embeddings:
+        """Embed every picture of an image-level data set; `advance` is told the number of pictures after each batch."""
+        batches = PixelBatches(dataset, self.processor, batch_size, skip_bad)
+        rows, values = [], []
+        for batch_rows, pixel_values in batches:
+            rows.append(batch_rows)
+            values.append(self.embed_batch(pixel_values))
+            advance(len(batch_rows))
+        if not rows:
+            raise InputError("the data set has no readable picture")
+        return Embeddings(np.concatenate(values), np.concatenate(rows), tuple(batches.skipped), batches.resized)
+
+    def describe(self) -> dict[str, Any]:
+        """Name, adapter, and a fingerprint of all weights, for reports."""
+        return {"name": self.name, "adapter": self.adapter, "weights_sha256": weights_fingerprint(self.model)}
+
+
+def load_base(name: str | Path) -> tuple[PreTrainedModel, Any]:
+    """Model and image processor from a folder or a Hub id, in float32.
+
+    Raises:
+        InputError: nothing to load there, or a model that gives no face embeddings.
+    """
+    source = str(name)
+    if Path(source).exists() and not (Path(source) / "config.json").is_file():
+        raise InputError(f"{source} is not a model folder (no config.json): make one with `crossspec convert`")
+    try:
+        model = AutoModel.from_pretrained(source, dtype=torch.float32)
+        processor = AutoImageProcessor.from_pretrained(source)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{source} is not loadable as a model: {one_line(error)}") from error
+    if model.config.model_type not in FACE_MODELS:
+        raise InputError(f"{source} is a {model.config.model_type} model: an EdgeFace model is needed")
+    return model, processor
+
+
+FACE_MODELS = ("edgeface",)
+
+
+def _with_adapter(network: PreTrainedModel, adapter: str) -> Any:
+    from peft import PeftModel
+
+    if Path(adapter).exists() and not (Path(adapter) / "adapter_config.json").is_file():
+        raise InputError(f"{adapter} is not an adapter folder: it has no adapter_config.json")
+    try:
+        with quiet_peft():
+            return PeftModel.from_pretrained(network, adapter)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise InputError(f"adapter {adapter} does not fit the model: {one_line(error)}") from error
+
+
+class quiet_peft(warnings.catch_warnings):  # noqa: N801  (used like the context manager it extends)
+    """Silence two notices of PEFT that ask for no action: layer types unknown to it, and a renamed attribute."""
+
+    def __enter__(self) -> Any:
+        entered = super().__enter__()
+        warnings.filterwarnings("ignore", message="Unsupported layer type")
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+        return entered
+
+
+def weights_fingerprint(model: torch.nn.Module) -> str:
+    """SHA-256 over the names and values of all weights, the same on every machine."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
+    return digest.hexdigest()
