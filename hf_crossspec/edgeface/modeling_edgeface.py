@@ -35,7 +35,10 @@ class LowRankLinear(nn.Module):
         self.linear2 = nn.Linear(rank, out_features, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.linear2(self.linear1(x))  # (..., in) -> (..., rank) -> (..., out)
+        # One matrix product whatever the shape: torch's batched product rounds otherwise where weights are frozen,
+        # and then an adapted network, its adapter switched off, would not be its base to the bit.
+        rows = x.reshape(-1, x.shape[-1])  # (..., in) -> (N, in)
+        return self.linear2(self.linear1(rows)).unflatten(0, x.shape[:-1])  # (N, rank) -> (N, out) -> (..., out)
 
 
 def low_rank_size(gamma: float, in_features: int, out_features: int) -> int:
