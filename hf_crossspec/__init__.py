@@ -15,17 +15,21 @@ import wrapt
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Calibration": "hf_crossspec.evaluation.calibration_file",
     "EdgeFaceConfig": "hf_crossspec.edgeface",
     "EdgeFaceImageProcessor": "hf_crossspec.edgeface",
     "EdgeFaceModel": "hf_crossspec.edgeface",
     "FaceEmbedder": "hf_crossspec.embedding",
+    "FaceEmbeddingPipeline": "hf_crossspec.edgeface.pipeline_edgeface",
     "InputError": "hf_crossspec.errors",
     "PretrainingArguments": "hf_crossspec.methods.pretraining.train",
     "SelectiveTuningArguments": "hf_crossspec.methods.selective_tuning.config",
+    "calibrate": "hf_crossspec.evaluation.calibration",
     "convert_checkpoint": "hf_crossspec.edgeface.convert_edgeface",
     "evaluate_identification": "hf_crossspec.evaluation",
     "evaluate_model": "hf_crossspec.evaluation.runner",
     "evaluate_verification": "hf_crossspec.evaluation",
+    "load_adapters": "hf_crossspec.adapters",
     "load_faces": "hf_crossspec.data.schema",
     "load_spectralfaces": "hf_crossspec.data.synthetic",
     "prepare_pictures": "hf_crossspec.data.prepare",
@@ -49,3 +53,15 @@ def __dir__() -> list[str]:
 @wrapt.when_imported("transformers.models.auto.modeling_auto")
 def _register_edgeface(module: ModuleType) -> None:
     import_module("hf_crossspec.edgeface")
+
+
+@wrapt.when_imported("transformers.pipelines")
+def _load_pipeline(module: ModuleType) -> None:
+    import_module("hf_crossspec.edgeface.pipeline_edgeface")
+
+
+@wrapt.when_imported("hf_crossspec.edgeface.pipeline_edgeface")
+def _register_pipeline(module: ModuleType) -> None:
+    registry = import_module("transformers.pipelines").PIPELINE_REGISTRY
+    auto_model = import_module("transformers").AutoModel
+    registry.register_pipeline("face-embedding", module.FaceEmbeddingPipeline, pt_model=auto_model, type="image")

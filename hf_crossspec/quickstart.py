@@ -12,10 +12,11 @@ from typing import Any
 from peft import PeftModel
 from PIL import Image
 
+from hf_crossspec.adapters import quiet_peft
 from hf_crossspec.data.images import decode_image
 from hf_crossspec.data.schema import load_faces
 from hf_crossspec.data.synthetic import write_spectralfaces
-from hf_crossspec.embedding import load_base, quiet_peft
+from hf_crossspec.embedding import load_base
 from hf_crossspec.errors import InputError
 from hf_crossspec.evaluation.plots import plot_gain
 from hf_crossspec.evaluation.runner import evaluate_model

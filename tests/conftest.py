@@ -15,6 +15,7 @@ from PIL import Image as PILImage
 from scipy.ndimage import gaussian_filter
 
 from hf_crossspec import EdgeFaceConfig, EdgeFaceImageProcessor, EdgeFaceModel, convert_checkpoint, prepare_pictures
+from tests.local_hub.fixture import local_hub  # noqa: F401
 
 # A busy machine must not fail a test, and a failing example must fail for everyone.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

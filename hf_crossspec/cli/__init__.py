@@ -7,16 +7,19 @@ import sys
 import typer
 from rich.console import Console
 
+from hf_crossspec.cli.calibrate import calibrate
 from hf_crossspec.cli.convert import convert
 from hf_crossspec.cli.embed import embed
 from hf_crossspec.cli.evaluate import evaluate
 from hf_crossspec.cli.prepare import prepare
+from hf_crossspec.cli.push import push
 from hf_crossspec.cli.quickstart import quickstart
+from hf_crossspec.cli.report import report
 from hf_crossspec.cli.train import train
 from hf_crossspec.cli.verify import verify
 from hf_crossspec.errors import InputError, Interrupted
 
-ADAPT, MEASURE, USE = "Adapt", "Measure", "Use"
+ADAPT, MEASURE, USE, SHARE = "Adapt", "Measure", "Use", "Share"
 
 app = typer.Typer(
     name="crossspec",
@@ -31,8 +34,11 @@ app.command(rich_help_panel=ADAPT)(convert)
 app.add_typer(prepare, name="prepare", rich_help_panel=ADAPT)
 app.command(rich_help_panel=ADAPT)(train)
 app.command(rich_help_panel=MEASURE)(evaluate)
+app.command(rich_help_panel=MEASURE)(calibrate)
+app.command(rich_help_panel=MEASURE)(report)
 app.command(rich_help_panel=USE)(embed)
 app.command(rich_help_panel=USE)(verify)
+app.add_typer(push, name="push", rich_help_panel=SHARE)
 
 
 def main() -> None:

@@ -80,10 +80,11 @@ def _aligned_rows(
             report.skipped.append(str(error))
             continue
         report.kept += 1
-        yield {**row, "image": {"bytes": _as_png(crop), "path": f"{Path(name).stem}.png"}}
+        yield {**row, "image": {"bytes": as_png(crop), "path": f"{Path(name).stem}.png"}}
 
 
-def _as_png(image: PILImage.Image) -> bytes:
+def as_png(image: PILImage.Image) -> bytes:
+    """A picture's pixels alone as PNG, or TIFF for floating point; camera data and the like are left behind."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG" if image.mode != "F" else "TIFF")
     return buffer.getvalue()

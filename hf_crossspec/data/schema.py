@@ -7,7 +7,6 @@ is unfolded to image level on loading.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from datasets import (
@@ -24,8 +23,7 @@ from datasets import (
 from datasets.exceptions import DatasetNotFoundError
 
 from hf_crossspec.errors import InputError, one_line
-
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+from hf_crossspec.hub.source import is_repo_id, split_revision
 
 
 def load_faces(source: str | Path | Dataset, split: str | None = None) -> Dataset:
@@ -54,11 +52,21 @@ def load_faces(source: str | Path | Dataset, split: str | None = None) -> Datase
     return _normalise(dataset)
 
 
+def split_names(source: str | Path) -> list[str]:
+    """The splits of a folder, a .parquet file or a Hub data set.
+
+    Raises:
+        InputError: nothing readable there.
+    """
+    path = Path(source)
+    return sorted(_load_local(path)) if path.exists() else sorted(_hub_splits(str(source)))
+
+
 def _load_source(source: str, split: str | None) -> Dataset:
     path = Path(source)
     if path.exists():
         splits = _load_local(path)
-    elif HUB_ID.fullmatch(source) and not source.startswith("."):
+    elif is_repo_id(source):
         return _load_from_hub(source, split)
     else:
         raise InputError(f"{source} does not exist, and is not a Hub data set id of the form owner/name")
@@ -85,12 +93,19 @@ def _load_local(path: Path) -> DatasetDict:
 
 
 def _load_from_hub(source: str, split: str | None) -> Dataset:
+    name, revision = split_revision(source)
+    wanted = _choose_split(_hub_splits(source), split, source)
     try:
-        name = _choose_split(get_dataset_split_names(source), split, source)
-        return load_dataset(source, split=name)
-    except InputError:
-        raise
-    except (DatasetNotFoundError, ConnectionError, OSError) as error:
+        return load_dataset(name, split=wanted, revision=revision)
+    except Exception as error:  # as for local files
+        raise InputError(f"{source} is not readable as a data set of faces: {one_line(error)}") from error
+
+
+def _hub_splits(source: str) -> list[str]:
+    name, revision = split_revision(source)
+    try:
+        return get_dataset_split_names(name, revision=revision)
+    except (DatasetNotFoundError, ConnectionError, OSError, ValueError) as error:
         raise InputError(f"{source} is neither a local path nor a reachable Hub data set: {one_line(error)}") from error
 
 

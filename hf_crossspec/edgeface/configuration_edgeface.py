@@ -12,6 +12,11 @@ VARIANTS: dict[str, dict[str, list[int]]] = {
     "base": {"dims": [80, 160, 288, 584], "depths": [3, 3, 9, 3], "heads": [8, 8, 8, 8]},
 }
 
+# What a saved model tells `pipeline(model=..., trust_remote_code=True)` about the pipeline that it carries.
+PIPELINES = {
+    "face-embedding": {"impl": "pipeline_edgeface.FaceEmbeddingPipeline", "pt": ["AutoModel"], "type": "image"}
+}
+
 
 class EdgeFaceConfig(PretrainedConfig):
     """Configuration of `EdgeFaceModel`. The defaults are EdgeFace-xxs.
@@ -64,7 +69,12 @@ class EdgeFaceConfig(PretrainedConfig):
         self.weights_license = weights_license
         self.weights_source = weights_source
         self._check()
+        if not __name__.startswith("transformers_modules."):  # installed code registers its own: no trust is needed
+            kwargs.pop("custom_pipelines", None)
         super().__init__(**kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "custom_pipelines": PIPELINES}
 
     @classmethod
     def for_variant(cls, name: str, **overrides: Any) -> "EdgeFaceConfig":

@@ -30,21 +30,35 @@ QUANTISER_STATE = (".scale", ".zero_point", "._packed_params.dtype")
 ALLOWED_GLOBALS: list[Any] = [torch.qint8, torch.per_tensor_affine, torch.per_channel_affine]
 
 
-def convert_checkpoint(checkpoint: str | Path, output_dir: str | Path, weights_license: str | None) -> EdgeFaceModel:
+def convert_checkpoint(
+    checkpoint: str | Path,
+    output_dir: str | Path,
+    weights_license: str | None,
+    source: str | None = None,
+    sha256: str | None = None,
+) -> EdgeFaceModel:
     """Convert one checkpoint file (.pt, .pth or .safetensors) and return the model that was saved.
 
     Args:
         checkpoint: State dict of an EdgeFace network, published or trained with this package.
         output_dir: New or empty folder; gets model.safetensors, config.json and preprocessor_config.json.
         weights_license: Licence identifier written into config.json.
+        source: Where the checkpoint comes from, written into config.json; the default is its file name.
+        sha256: Hexadecimal hash that the file must have.
 
     Raises:
-        InputError: unreadable or unsafe file, another architecture, or an output folder that is not empty.
+        InputError: unreadable or unsafe file, another hash or architecture, or an output folder that is not empty.
     """
-    state = dequantise(strip_prefix(read_state(Path(checkpoint))))
+    path = Path(checkpoint)
+    if not path.is_file():
+        raise InputError(f"checkpoint {path} does not exist")
+    found = sha256_of(path)
+    if sha256 is not None and found != sha256.lower():
+        raise InputError(f"{path} is another file than you want: its SHA-256 is {found}")
+    state = dequantise(strip_prefix(read_state(path)))
     config = infer_config(state)
     config.weights_license = weights_license
-    config.weights_source = f"{Path(checkpoint).name} (sha256 {sha256_of(checkpoint)})"
+    config.weights_source = f"{source or path.name} (sha256 {found})"
     model = EdgeFaceModel(config)
     load_exactly(model, state)
     with new_directory(output_dir) as folder:

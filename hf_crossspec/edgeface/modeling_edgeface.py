@@ -1,7 +1,7 @@
 """EdgeFace: a face embedding network of 1 to 18 million parameters (George et al., arXiv 2307.01838)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.models.edgenext import EdgeNeXt
@@ -11,6 +11,9 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .configuration_edgeface import EdgeFaceConfig
+
+if TYPE_CHECKING:  # transformers finds the line, so a saved model carries the file; no load pays for its import
+    from .pipeline_edgeface import FaceEmbeddingPipeline  # noqa: F401
 
 
 @dataclass
@@ -58,6 +61,7 @@ def factorise_linears(module: nn.Module, gamma: float) -> None:
 
 
 class EdgeFacePreTrainedModel(PreTrainedModel):
+    config: EdgeFaceConfig
     config_class = EdgeFaceConfig
     base_model_prefix = "edgeface"
     main_input_name = "pixel_values"

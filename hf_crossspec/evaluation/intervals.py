@@ -153,12 +153,12 @@ def subject_bootstrap(
         raise InputError(f"a bootstrap needs at least one replicate, not {replicates}.")
     rng = np.random.default_rng(seed)
     subjects = np.union1d(comparisons.probe_subject, comparisons.gallery_subject)
-    m, parts = _plan(comparisons.size, len(subjects), max_comparisons)
+    m, parts = plan_parts(comparisons.size, len(subjects), max_comparisons)
     deviations = [
         deviation
         for part in range(parts)
         for deviation in _deviations(
-            *_part(comparisons, subjects, m, max_comparisons, rng),
+            *take_part(comparisons, subjects, m, max_comparisons, rng),
             fmr_targets,
             replicates * (part + 1) // parts - replicates * part // parts,
             rng,
@@ -184,14 +184,14 @@ def subject_bootstrap(
     return intervals
 
 
-def _plan(size: int, subjects: int, max_comparisons: int) -> tuple[int, int]:
+def plan_parts(size: int, subjects: int, max_comparisons: int) -> tuple[int, int]:
     """Subjects per part and number of parts: comparisons grow with the square of the subjects."""
     if size <= max_comparisons:
         return subjects, 1
     return min(subjects, max(_MIN_SUBJECTS, int(subjects * sqrt(max_comparisons / size)))), _PARTS
 
 
-def _part(
+def take_part(
     comparisons: Comparisons | ScoreMatrix, subjects: IntArray, m: int, limit: int, rng: np.random.Generator
 ) -> tuple[Comparisons, IntArray]:
     """At most `limit` comparisons among `m` random subjects, and those subjects."""

@@ -133,17 +133,24 @@ def tar_at_fmr(mated: npt.ArrayLike, non_mated: npt.ArrayLike, fmr: float) -> fl
 
 def equal_error_threshold(mated: SortedScores, non_mated: SortedScores) -> float:
     """The observed score at which |FMR - FNMR| is smallest; of two equally good ones, the lower."""
+    candidates = equal_error_candidates(mated, non_mated)
+    return float(min(candidates, key=lambda threshold: (abs(_error_gap(threshold, mated, non_mated)), threshold)))
 
-    def gap(threshold: Any) -> int:  # (FMR - FNMR) x both totals: an integer, so ties are exact
-        accepted = int(non_mated.at_or_above(threshold)) * mated.total
-        return accepted - int(mated.below(threshold)) * non_mated.total
+
+def equal_error_candidates(mated: SortedScores, non_mated: SortedScores) -> list[Any]:
+    """The scores next to where FMR - FNMR changes sign, at most two of each side; the equal error is at one of them."""
 
     def around_zero(values: FloatArray) -> list[Any]:  # FMR - FNMR falls as the threshold rises
-        crossing = bisect_left(range(len(values)), True, key=lambda i: gap(values[i]) <= 0)
+        indices = range(len(values))
+        crossing = bisect_left(indices, True, key=lambda i: _error_gap(values[i], mated, non_mated) <= 0)
         return list(values[max(0, crossing - 1) : crossing + 1])
 
-    candidates = around_zero(mated.values) + around_zero(non_mated.values)
-    return float(min(candidates, key=lambda threshold: (abs(gap(threshold)), threshold)))
+    return around_zero(mated.values) + around_zero(non_mated.values)
+
+
+def _error_gap(threshold: Any, mated: SortedScores, non_mated: SortedScores) -> int:
+    """(FMR - FNMR) x both totals: an integer, so ties are exact."""
+    return int(non_mated.at_or_above(threshold)) * mated.total - int(mated.below(threshold)) * non_mated.total
 
 
 def equal_error_rate(mated: npt.ArrayLike, non_mated: npt.ArrayLike) -> float:

@@ -69,15 +69,10 @@ def evaluate_model(
         raise InputError("give either a gallery and a probe modality, or a list of pairs")
     faces, pair_list = load_faces(data, split), None if pairs is None else read_pairs(pairs)
     if pair_list is None:
-        faces = _of_modalities(faces, str(gallery_modality), str(probe_modality))
+        faces = of_modalities(faces, str(gallery_modality), str(probe_modality))
     else:
         faces = _named_in(faces, pair_list, str(pairs))
-    shared = _shared_with_training(adapter, faces["subject_id"])
-    if shared and not same_ids_are_others:
-        raise InputError(
-            f"{len(shared)} of the evaluated subjects were trained on, the first is {shared[0]}; evaluate on others "
-            "(or, if they are other people under the same identifiers, add --same-ids-are-others)"
-        )
+    shared = shared_with_training(adapter, faces["subject_id"], same_ids_are_others)
     embedder = FaceEmbedder.from_pretrained(model, adapter)
     embeddings = embedder.embed_dataset(faces, batch_size, skip_bad)
     if pair_list is None:
@@ -105,12 +100,24 @@ def evaluate_model(
     return result | {"model": embedder.describe(), "seed": seed, "versions": versions()}, embeddings.skipped
 
 
-def _shared_with_training(adapter: str | Path | None, subjects: Sequence[str]) -> list[str]:
-    """Evaluated subjects that a local adapter's own record of training names."""
+def shared_with_training(
+    adapter: str | Path | None, subjects: Sequence[str], same_ids_are_others: bool = False
+) -> list[str]:
+    """Evaluated subjects that a local adapter's own record of training names.
+
+    Raises:
+        InputError: there are such subjects, unless `same_ids_are_others` says that they are other people.
+    """
     record = None if adapter is None else Path(adapter) / "result.json"
     if record is None or not record.is_file():
         return []
-    return shared_subjects(subjects, read_json(record).get("trained_subjects", []))
+    shared = shared_subjects(subjects, read_json(record).get("trained_subjects", []))
+    if shared and not same_ids_are_others:
+        raise InputError(
+            f"{len(shared)} of the evaluated subjects were trained on, the first is {shared[0]}; evaluate on others "
+            "(or, if they are other people under the same identifiers, add --same-ids-are-others)"
+        )
+    return shared
 
 
 def compare_modalities(
@@ -131,6 +138,24 @@ def compare_modalities(
     Raises:
         InputError: a modality that no picture has.
     """
+    subjects = np.asarray(subjects)
+    gallery, probes = gallery_and_probes(subjects, modalities, gallery_modality, probe_modality)
+    probe_codes, gallery_codes = encode_subjects(subjects[probes].tolist(), subjects[gallery].tolist())
+    templates, template_codes = make_templates(embeddings[gallery], gallery_codes)
+    return ScoreMatrix(cosine_score_matrix(embeddings[probes], templates), probe_codes, template_codes)
+
+
+def gallery_and_probes(
+    subjects: Sequence[str] | np.ndarray,
+    modalities: Sequence[str] | np.ndarray,
+    gallery_modality: str,
+    probe_modality: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the enrolled pictures and of the probes, as `compare_modalities` takes them.
+
+    Raises:
+        InputError: a modality that no picture has, or no picture left as a probe.
+    """
     subjects, modalities = np.asarray(subjects), np.asarray(modalities)
     for modality in (gallery_modality, probe_modality):
         require_modality(modalities, modality)
@@ -141,9 +166,7 @@ def compare_modalities(
         probes = np.setdiff1d(probes, gallery)
         if not len(probes):
             raise InputError(f"every subject has a single {probe_modality} picture: none is left as a probe")
-    probe_codes, gallery_codes = encode_subjects(subjects[probes].tolist(), subjects[gallery].tolist())
-    templates, template_codes = make_templates(embeddings[gallery], gallery_codes)
-    return ScoreMatrix(cosine_score_matrix(embeddings[probes], templates), probe_codes, template_codes)
+    return gallery, probes
 
 
 def compare_pairs(embeddings: np.ndarray, dataset: Dataset, rows: np.ndarray, pairs: pd.DataFrame) -> Comparisons:
@@ -168,7 +191,7 @@ def compare_pairs(embeddings: np.ndarray, dataset: Dataset, rows: np.ndarray, pa
     return Comparisons(cosine_pair_scores(embeddings[left], embeddings[right]), left_codes, right_codes, fold, same)
 
 
-def _of_modalities(faces: Dataset, *modalities: str) -> Dataset:
+def of_modalities(faces: Dataset, *modalities: str) -> Dataset:
     """The pictures of these modalities, each of which must be there."""
     present = faces["modality"][:]
     for modality in modalities:

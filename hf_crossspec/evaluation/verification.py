@@ -64,9 +64,9 @@ def evaluate_verification(
         }
         for name, rate in rates.items()
     }
-    metrics["eer"] |= _errors_at(equal_error_threshold(mated, non_mated), mated, non_mated)
+    metrics["eer"] |= errors_at(equal_error_threshold(mated, non_mated), mated, non_mated)
     for target in fmr_targets:
-        metrics[tar_name(target)] |= _errors_at(non_mated.threshold_at_fmr(target), mated, non_mated)
+        metrics[tar_name(target)] |= errors_at(non_mated.threshold_at_fmr(target), mated, non_mated)
         metrics[tar_name(target)]["supported"] = 1 / non_mated.total <= target
     if isinstance(comparisons, Comparisons) and comparisons.fold is not None:
         metrics["accuracy"] = _accuracy(comparisons)
@@ -100,7 +100,8 @@ def _sorted_sides(comparisons: Comparisons | ScoreMatrix) -> tuple[SortedScores,
     return SortedScores(mated), SortedScores(non_mated)
 
 
-def _errors_at(threshold: float, mated: SortedScores, non_mated: SortedScores) -> dict[str, Any]:
+def errors_at(threshold: float, mated: SortedScores, non_mated: SortedScores) -> dict[str, Any]:
+    """What a rate at this threshold stands on: the FMR, mated errors and false matches there."""
     errors, false_matches = int(mated.below(threshold)), int(non_mated.at_or_above(threshold))
     return {
         "threshold": threshold,

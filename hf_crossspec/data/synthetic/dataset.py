@@ -28,6 +28,19 @@ FEATURES = Features(
     }
 )
 
+# Goes with a written data set; the tag tells that the pictures show nobody.
+CARD = """---
+license: apache-2.0
+tags:
+- synthetic
+---
+
+# SpectralFaces
+
+Rendered by the SpectralFaces generator of hf_crossspec (version {version}, seed {seed}) in {modalities};
+a name that ends in -sim is a simulated spectrum. Nobody is depicted, and no picture of a person was used.
+"""
+
 
 def load_spectralfaces(
     split: str = "train",
@@ -104,6 +117,7 @@ def write_spectralfaces(
             dataset = Dataset.from_list(rows, features=FEATURES)
             dataset.to_parquet(str(folder / f"{split}-00000-of-00001.parquet"))
             counts[split] = len(dataset)
+        (folder / "README.md").write_text(CARD.format(modalities=", ".join(modalities), seed=seed, version=VERSION))
     return counts
 
 

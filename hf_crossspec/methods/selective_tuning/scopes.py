@@ -6,7 +6,7 @@ convolution and a stage's layers travel in the same adapter, which plain `peft` 
 
 from __future__ import annotations
 
-from peft import LNTuningConfig, PeftModel, TaskType
+from peft import LNTuningConfig, PeftConfig, PeftModel, TaskType
 
 from hf_crossspec.errors import InputError
 from hf_crossspec.methods.selective_tuning.config import DEFAULT_SCOPE, SCOPES
@@ -47,6 +47,14 @@ def selective_tuning_config(scope: str = DEFAULT_SCOPE, low_rank: bool = False) 
         inner = "|".join((*CONVOLUTIONS, *linears))
         leaves += [rf"stages\.[{stages}]\.blocks\.\d+\.(?:{inner})", rf"stages\.[{stages}]\.downsample\.1"]
     return LNTuningConfig(target_modules=rf"net\.(?:{'|'.join(leaves)})", task_type=TaskType.FEATURE_EXTRACTION)
+
+
+def scope_of(config: PeftConfig) -> str:
+    """Name of the scope of an adapter; "of its own" for layers that are none of ours."""
+    for scope in SCOPES:
+        if getattr(config, "target_modules", None) in [selective_tuning_config(scope, low).target_modules for low in (False, True)]:
+            return scope
+    return "of its own"
 
 
 def trainable_parameters(model: PeftModel) -> int:

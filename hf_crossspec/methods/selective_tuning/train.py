@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from peft import PeftModel, get_peft_model
 from torch import nn
 from torch.utils.data import Dataset
 
+from hf_crossspec.adapters import quiet_peft
 from hf_crossspec.data.augmentation import augment_faces
 from hf_crossspec.data.pixels import FaceSet, refuse_shared_subjects, to_input
 from hf_crossspec.data.sampling import IdentityBalancedPairs
 from hf_crossspec.data.schema import load_faces
 from hf_crossspec.edgeface import EdgeFaceModel
-from hf_crossspec.embedding import load_base, quiet_peft, weights_fingerprint
+from hf_crossspec.embedding import load_base, weights_fingerprint
 from hf_crossspec.errors import InputError
 from hf_crossspec.evaluation.runner import hashed_subjects, quick_metrics
 from hf_crossspec.methods.selective_tuning.config import SelectiveTuningArguments
@@ -80,6 +82,16 @@ def train_adapter(args: SelectiveTuningArguments) -> TrainingResult:
     )
 
 
+def add_adapter(base: EdgeFaceModel, args: SelectiveTuningArguments) -> PeftModel:
+    """Put the scope's adapter onto the base; only its parameters require gradients."""
+    with quiet_peft():
+        model = get_peft_model(
+            base, selective_tuning_config(args.scope, low_rank=base.config.low_rank_gamma is not None)
+        )
+    model.peft_config["default"].base_model_name_or_path = args.base
+    return model
+
+
 class PairBatches(Dataset):
     """Item i is batch number i: source and target pictures of the same subjects, the same at every call."""
 
@@ -116,8 +128,17 @@ class SelectiveTuning:
     _teacher_cache: torch.Tensor | None = field(default=None, repr=False)
 
     @classmethod
-    def prepare(cls, args: SelectiveTuningArguments, accelerator: Accelerator) -> SelectiveTuning:
-        """Load model and pictures and check that they can be trained on, before anything is written."""
+    def prepare(
+        cls,
+        args: SelectiveTuningArguments,
+        accelerator: Accelerator,
+        adapt: Callable[[EdgeFaceModel, SelectiveTuningArguments], Any] = add_adapter,
+    ) -> SelectiveTuning:
+        """Load model and pictures and check that they can be trained on, before anything is written.
+
+        `adapt` turns the base into the network to train: a `PeftModel`, or a module that, like one, gives the untouched
+        base under `disable_adapter()`, writes what was trained with `save_pretrained`, and has a `device`.
+        """
         base, processor = load_base(args.base)
         if not isinstance(base, EdgeFaceModel):
             raise InputError(f"{args.base} is a {type(base).__name__}: selective tuning adapts EdgeFace models")
@@ -128,10 +149,7 @@ class SelectiveTuning:
             accelerator.num_processes, accelerator.process_index,
         )  # fmt: skip
         fingerprint = weights_fingerprint(base)
-        config = selective_tuning_config(args.scope, low_rank=base.config.low_rank_gamma is not None)
-        with quiet_peft():
-            model = get_peft_model(base, config)
-        model.peft_config["default"].base_model_name_or_path = args.base
+        model = adapt(base, args)
         evaluation = _load_evaluation(args, processor, pairs.subjects) if args.eval_data else None
         batches = PairBatches(source, target, pairs, args.augment)
         return cls(model, batches, args, fingerprint, evaluation, faces.skipped, faces.resized)
