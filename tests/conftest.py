@@ -90,9 +90,12 @@ def simulated_pairs(subjects: range, images: int = 2, seed: int = 0) -> Dataset:
     )
 
 
-def write_sketch_pictures(folder: Path) -> None:
-    """Simulated photos and sketches of 200 x 250 as `imagefolder`, 6 subjects in train and 4 others in test."""
-    for split, subjects in (("train", range(6)), ("test", range(50, 54))):
+SKETCHED = {"train": range(6), "test": range(50, 54)}
+
+
+def write_sketch_pictures(folder: Path, splits: dict[str, range] = SKETCHED) -> None:
+    """Simulated photos and sketches of 200 x 250 as `imagefolder`; the splits are given by their subjects."""
+    for split, subjects in splits.items():
         (folder / split).mkdir(parents=True)
         with (folder / split / "metadata.csv").open("w", newline="") as file:
             writer = csv.writer(file)

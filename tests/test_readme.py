@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import get_peft_model
 
-from hf_crossspec import EdgeFaceModel
-from tests.conftest import REPOSITORY, simulated_pairs, tiny_config, write_sketch_pictures
+from hf_crossspec import EdgeFaceModel, selective_tuning_config
+from tests.conftest import REPOSITORY, SKETCHED, simulated_pairs, tiny_config, write_sketch_pictures
+from tests.local_hub.fixture import LocalHub
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```(bash|python)\n(.*?)```", README, flags=re.DOTALL)
@@ -22,21 +24,25 @@ REAL_DATA = "python scripts/"  # these need data that may not be shipped; tests/
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the README supposes: a checkpoint, pictures of two modalities, two aligned faces. All tiny and simulated."""
+    """What the README supposes: a checkpoint, pictures of two modalities, two aligned faces, an adapter from elsewhere.
+
+    All tiny and simulated.
+    """
     folder = tmp_path_factory.mktemp("readme")
     torch.manual_seed(0)
-    network = EdgeFaceModel(tiny_config(embedding_size=512)).net
-    torch.save({f"model.{key}": value for key, value in network.state_dict().items()}, folder / "edgeface_xxs_q.pt")
-    write_sketch_pictures(folder / "my_pictures")
+    model = EdgeFaceModel(tiny_config(embedding_size=512))
+    torch.save({f"model.{key}": value for key, value in model.net.state_dict().items()}, folder / "edgeface_xxs_q.pt")
+    get_peft_model(model, selective_tuning_config()).save_pretrained(folder / "edgeface-xxs-nir")
+    write_sketch_pictures(folder / "my_pictures", {**SKETCHED, "validation": range(70, 90)})
     for name, row in zip(("one_face.png", "other_face.png"), simulated_pairs(range(9, 10)), strict=False):
         row["image"].save(folder / name)
     return folder
 
 
 @pytest.mark.slow
-def test_snippets_run_in_order(workplace: Path) -> None:
+def test_snippets_run_in_order(workplace: Path, local_hub: LocalHub) -> None:
     paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": paths}
+    environment = {**local_hub.environment(workplace / "hf"), "PATH": paths}
     ran = 0
     for language, text in SNIPPETS:
         if INSTALLS in text or REAL_DATA in text:
@@ -48,6 +54,7 @@ def test_snippets_run_in_order(workplace: Path) -> None:
     assert ran >= 5
     assert (workplace / "edgeface-xxs-sketch" / "adapter_model.safetensors").exists()
     assert (workplace / "after.json").exists()
+    assert "calibration.json" in local_hub.repo_files("model", "org/edgeface-xxs-sketch")
 
 
 def test_every_command_in_the_readme_exists() -> None:

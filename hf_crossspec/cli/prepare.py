@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from hf_crossspec.cli.protocols import add_protocols
 from hf_crossspec.cli.shared import SkipBadOption, console, name_skipped, quiet_libraries
 from hf_crossspec.errors import InputError
 
-prepare = typer.Typer(no_args_is_help=True, help="Make a data set of aligned 112 x 112 faces, written as Parquet.")
+prepare = typer.Typer(
+    no_args_is_help=True,
+    help="Make a data set of faces, written as Parquet: your own, synthetic ones, or a published protocol's.",
+)
 
 
 @prepare.command()
@@ -56,6 +60,9 @@ def spectralfaces(
     counts = write_spectralfaces(output_dir, train_subjects, test_subjects, images_per_subject, names, aligned, seed)
     console.print(", ".join(f"{split}: {count:,} synthetic faces" for split, count in counts.items()))
     console.print(f"written to {output_dir}")
+
+
+add_protocols(prepare)
 
 
 def _parse_eyes(text: str) -> list[list[float]]:

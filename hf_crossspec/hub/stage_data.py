@@ -103,12 +103,6 @@ def _dataset_card(
         task_categories=["image-feature-extraction"],
         tags=tags,
         pretty_name=repo_id.split("/")[1],
-        configs=[
-            {
-                "config_name": "default",
-                "data_files": [{"split": split["name"], "path": f"data/{split['name']}-*.parquet"} for split in splits],
-            }
-        ],
     )
     modalities = splits[-1]["modalities"]
     gallery = "vis" if "vis" in modalities else modalities[0]

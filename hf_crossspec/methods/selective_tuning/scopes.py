@@ -51,8 +51,9 @@ def selective_tuning_config(scope: str = DEFAULT_SCOPE, low_rank: bool = False) 
 
 def scope_of(config: PeftConfig) -> str:
     """Name of the scope of an adapter; "of its own" for layers that are none of ours."""
+    targets = getattr(config, "target_modules", None)
     for scope in SCOPES:
-        if getattr(config, "target_modules", None) in [selective_tuning_config(scope, low).target_modules for low in (False, True)]:
+        if targets in [selective_tuning_config(scope, low_rank).target_modules for low_rank in (False, True)]:
             return scope
     return "of its own"
 
