@@ -84,3 +84,6 @@ def test_benchmarks_report_ratios(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "train.json").read_text())
     assert report["ratio"]["median"] > 0
     assert "images/s" in run("benchmark.py", "render", "--people", 1, "--rounds", 1)
+    assert "times as fast" in run("benchmark.py", "score", "--people", 400, "--dimensions", 32, "--rounds", 1)
+    assert "remote code / reference" in run("benchmark.py", "load", "--rounds", 1)
+    assert "off and on" in run("benchmark.py", "switch", "--times", 3)

@@ -18,8 +18,9 @@ from torch.utils.data import Dataset
 from hf_crossspec.data.augmentation import augment_faces
 from hf_crossspec.data.pixels import FaceSet, refuse_shared_subjects, to_input
 from hf_crossspec.data.schema import load_faces
-from hf_crossspec.edgeface import EdgeFaceConfig, EdgeFaceImageProcessor, EdgeFaceModel
+from hf_crossspec.edgeface import EdgeFaceConfig, EdgeFaceModel
 from hf_crossspec.edgeface.configuration_edgeface import VARIANTS
+from hf_crossspec.edgeface.image_processing_edgeface import EdgeFaceImageProcessor
 from hf_crossspec.errors import InputError
 from hf_crossspec.evaluation.runner import hashed_subjects, quick_metrics
 from hf_crossspec.files import read_json
