@@ -109,7 +109,7 @@ def dataset(
 
 @push.command()
 def space(
-    source: Annotated[Path, typer.Argument(help="Folder with app.py.")],
+    source: Annotated[Path, typer.Argument(help="Folder with app.py, or with the card of a Space.")],
     repo_id: RepoIdOption,
     private: PrivateOption = False,
     revision: RevisionOption = None,
@@ -118,7 +118,7 @@ def space(
     license: Annotated[str, typer.Option("--license", help="Licence, where the folder has no card.")] = "apache-2.0",
     model: Annotated[list[str] | None, typer.Option(help="Hub id of a model it shows; may be repeated.")] = None,
 ) -> None:
-    """Publish a Gradio Space."""
+    """Publish a Space: a demo, or an `evaluate` module."""
     quiet_libraries()
     from hf_crossspec.hub.push import push_space
 

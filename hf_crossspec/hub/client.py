@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from httpx2 import TransportError
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import HfApi, RepoCard
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
 
 from hf_crossspec import __version__
@@ -76,9 +76,10 @@ class HubClient:
         Raises:
             InputError: no permission, a card or name that the Hub refuses, or no connection.
         """
-        sdk = "gradio" if repo_type == "space" else None
         with one_line_errors(repo_id):
-            ModelCard.load(folder / "README.md", ignore_metadata_errors=False).validate(repo_type=repo_type)
+            card = RepoCard.load(folder / "README.md", ignore_metadata_errors=False)
+            card.validate(repo_type=repo_type)
+            sdk = card.data.get("sdk") if repo_type == "space" else None
             self.api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, space_sdk=sdk)
             if revision is not None:
                 self.api.create_branch(repo_id, repo_type=repo_type, branch=revision, exist_ok=True)

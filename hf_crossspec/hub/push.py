@@ -103,7 +103,7 @@ def push_dataset(source: str | Path, to: Destination, statement: DataStatement =
 
 
 def push_space(source: str | Path, to: Destination, licence: str, models: Sequence[str] = ()) -> Publication:
-    """Publish a Gradio Space; see `stage_space`."""
+    """Publish a Space; see `stage_space`."""
     return _publish(partial(stage_space, source, to.repo_id, licence, models), to, "space", "Add Space")
 
 

@@ -1,4 +1,4 @@
-"""What would be published, as a folder with its card: a Gradio Space."""
+"""What would be published, as a folder with its card: a Space."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from hf_crossspec import __version__
 from hf_crossspec.errors import InputError
 from hf_crossspec.hub.card import Verbatim, read_card, render, template
 
-SPACE_FILES = ("*.py", "*.md", "*.txt", "*.css", "*.png", "*.jpg", "*.json")
+SDKS = ("gradio", "static")
+SPACE_FILES = ("*.py", "*.md", "*.txt", "*.css", "*.html", "*.png", "*.jpg", "*.json")
 
 
 def stage_space(source: str | Path, repo_id: str, licence: str, models: Sequence[str], folder: Path) -> None:
-    """The files of a Gradio Space: programs, texts and small pictures; its own card, or one that is made.
+    """The files of a Space: programs, texts and small pictures; its own card, or one that is made for an app.py.
 
     Args:
-        source: Folder with app.py.
+        source: Folder with app.py, or with a card that names another app file (an `evaluate` module's, for instance).
         licence, models: For a card that is made: licence of the Space, and Hub ids of the models it shows.
 
     Raises:
-        InputError: no app.py, or a card that does not name an existing app file or the SDK.
+        InputError: neither app.py nor a card, or a card that does not name an existing app file or the SDK.
     """
     source = Path(source)
-    if not (source / "app.py").is_file():
+    if not any((source / name).is_file() for name in ("app.py", "README.md")):
         raise InputError(f"{source} is not a Space: it has no app.py")
     for pattern in SPACE_FILES:
         for file in sorted(source.rglob(pattern)):
@@ -39,8 +40,8 @@ def stage_space(source: str | Path, repo_id: str, licence: str, models: Sequence
         (folder / "README.md").write_text(text, encoding="utf-8")
     card = read_card(folder)
     fields = {} if card is None else card.data.to_dict()
-    if fields.get("sdk") != "gradio" or not (folder / str(fields.get("app_file"))).is_file():
-        raise InputError(f"{source}/README.md must say sdk: gradio and app_file: an existing file")
+    if fields.get("sdk") not in SDKS or not (folder / str(fields.get("app_file"))).is_file():
+        raise InputError(f"{source}/README.md must say sdk: {' or '.join(SDKS)}, and app_file: an existing file")
 
 
 def _space_card(repo_id: str, licence: str, models: Sequence[str]) -> str:

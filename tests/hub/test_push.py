@@ -249,6 +249,12 @@ def test_synthetic_faces_may_be_public_and_spaces_are_filtered(published: LocalH
     write_spectralfaces("faces", 2, 2, 1)
     push_dataset("faces", Destination("org/spectral"))
     push_space("app", Destination("org/demo"), "apache-2.0")
+    from importlib.resources import files
+    module = files("hf_crossspec") / "evaluation/face_verification"
+    push_space(module, Destination("tester/face_verification"), "apache-2.0")
+    import evaluate
+    metric = evaluate.load("tester/face_verification")
+    assert metric.compute(predictions=[0.9, 0.4, 0.5, 0.1], references=[1, 1, 0, 0])["eer"] == 0.5
     try:
         push_space("bare", Destination("org/bare"), "apache-2.0")
     except InputError as error:
