@@ -18,15 +18,19 @@ import wrapt
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AcquiredFace": "hf_crossspec.faces.acquisition",
     "Calibration": "hf_crossspec.evaluation.calibration_file",
     "EdgeFaceConfig": "hf_crossspec.edgeface",
     "EdgeFaceImageProcessor": "hf_crossspec.edgeface.image_processing_edgeface",
     "EdgeFaceModel": "hf_crossspec.edgeface",
     "FaceEmbedder": "hf_crossspec.embedding",
     "FaceEmbeddingPipeline": "hf_crossspec.edgeface.pipeline_edgeface",
+    "FailureReason": "hf_crossspec.faces.acquisition",
+    "FailureToAcquire": "hf_crossspec.faces.acquisition",
     "InputError": "hf_crossspec.errors",
     "PretrainingArguments": "hf_crossspec.methods.pretraining.train",
     "SelectiveTuningArguments": "hf_crossspec.methods.selective_tuning.config",
+    "acquire_face": "hf_crossspec.faces.acquisition",
     "build_protocol": "hf_crossspec.data.protocols",
     "calibrate": "hf_crossspec.evaluation.calibration",
     "convert_checkpoint": "hf_crossspec.edgeface.convert_edgeface",
@@ -36,9 +40,11 @@ _HOMES = {
     "load_adapters": "hf_crossspec.adapters",
     "load_faces": "hf_crossspec.data.schema",
     "load_spectralfaces": "hf_crossspec.data.synthetic",
+    "make_detector": "hf_crossspec.faces.detection",
     "prepare_pictures": "hf_crossspec.data.prepare",
     "prepare_protocol": "hf_crossspec.data.protocols",
     "pretrain": "hf_crossspec.methods.pretraining.train",
+    "register_detector": "hf_crossspec.faces.detection",
     "selective_tuning_config": "hf_crossspec.methods.selective_tuning.scopes",
     "train_adapter": "hf_crossspec.methods.selective_tuning.train",
 }

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,18 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def own_hub(tmp_path: Path) -> Iterator[LocalHub]:
+    """A Hub for the README's repositories alone."""
+    hub = LocalHub(tmp_path)
+    yield hub
+    hub.close()
+
+
 @pytest.mark.slow
-def test_snippets_run_in_order(workplace: Path, local_hub: LocalHub) -> None:
+def test_snippets_run_in_order(workplace: Path, own_hub: LocalHub) -> None:
     paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**local_hub.environment(workplace / "hf"), "PATH": paths}
+    environment = {**own_hub.environment(workplace / "hf"), "PATH": paths}
     ran = 0
     for language, text in SNIPPETS:
         if INSTALLS in text or REAL_DATA in text:
@@ -54,7 +63,7 @@ def test_snippets_run_in_order(workplace: Path, local_hub: LocalHub) -> None:
     assert ran >= 5
     assert (workplace / "edgeface-xxs-sketch" / "adapter_model.safetensors").exists()
     assert (workplace / "after.json").exists()
-    assert "calibration.json" in local_hub.repo_files("model", "org/edgeface-xxs-sketch")
+    assert "calibration.json" in own_hub.repo_files("model", "org/edgeface-xxs-sketch")
 
 
 def test_every_command_in_the_readme_exists() -> None:

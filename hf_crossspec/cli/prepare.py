@@ -26,16 +26,34 @@ def pictures(
         str | None,
         typer.Option(help="Eye centres x,y,x,y in pixels, if all pictures share them; else the column landmarks."),
     ] = None,
+    detect: Annotated[
+        bool, typer.Option("--detect", help="Find the faces of pictures without landmarks; crops have 8 bit.")
+    ] = False,
+    detector_path: Annotated[
+        Path | None, typer.Option(help="ONNX file of YuNet for --detect; else it is fetched from the Hub.")
+    ] = None,
     skip_bad: SkipBadOption = False,
 ) -> None:
-    """Align your own pictures by their landmarks."""
+    """Align your own pictures by their landmarks, or by detecting the faces."""
     quiet_libraries()
     from hf_crossspec.data.prepare import prepare_pictures
+    from hf_crossspec.faces.detection import make_detector
 
+    if eyes is not None and detect:
+        raise InputError("--eyes holds for all pictures, so nothing is left to --detect: give one of them")
+    if detector_path is not None and not detect:
+        raise InputError("--detector-path needs --detect")
     names = [name.strip() for name in splits.split(",")] if splits else [None]
-    report = prepare_pictures(root, output_dir, names, None if eyes is None else _parse_eyes(eyes), skip_bad)
+    detector = make_detector("yunet", detector_path) if detect else None
+    report = prepare_pictures(root, output_dir, names, None if eyes is None else _parse_eyes(eyes), skip_bad, detector)
     for name, split in report.items():
         console.print(f"{name}: {split.kept:,} faces aligned, {len(split.skipped)} skipped")
+        if split.several_faces:
+            console.print(
+                f"pictures with several faces, of which the most prominent was taken: {split.several_faces:,}"
+            )
+        if split.reasons:
+            console.print(f"failures to acquire: {split.failures()}")
         name_skipped(split.skipped)
     console.print(f"written to {output_dir}")
 

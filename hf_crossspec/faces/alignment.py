@@ -39,7 +39,8 @@ def align_face(image: Image.Image, landmarks: np.ndarray, size: int = TEMPLATE_S
     shrink = int(1 / np.hypot(matrix[0, 0], matrix[1, 0]))
     if shrink > 1:  # average first, else a strong reduction would pick single pixels
         height, width = pixels.shape[:2]
-        pixels = cv2.resize(pixels, (width // shrink, height // shrink), interpolation=cv2.INTER_AREA)
+        reduced = (max(1, width // shrink), max(1, height // shrink))
+        pixels = cv2.resize(pixels, reduced, interpolation=cv2.INTER_AREA)
         scale = np.array([pixels.shape[1] / width, pixels.shape[0] / height])
         matrix = similarity_transform((points + 0.5) * scale - 0.5, target)
     return Image.fromarray(cv2.warpAffine(pixels, matrix, (size, size), flags=cv2.INTER_LINEAR))

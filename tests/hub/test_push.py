@@ -138,15 +138,15 @@ def test_claims_are_checked(published: LocalHub, tiny_base: Path, run: Path, tmp
     run, base, other = {str(run)!r}, {str(tiny_base)!r}, {str(other)!r}
     push_base(base, Destination("org/strict"), Statement(licence="cc-by-nc-sa-4.0"))
     push_base(other, Destination("org/other"), Statement(licence="mit"))
-    push_base(base, Destination("org/torn"), Statement(licence="mit"))
-    metadata_update("org/torn", {{"license": "apache-2.0"}}, overwrite=True)
+    push_base(base, Destination("org/contrary"), Statement(licence="mit"))
+    metadata_update("org/contrary", {{"license": "apache-2.0"}}, overwrite=True)
     to = Destination("org/refused")
     for attempt in (
         lambda: push_base(base, to),
         lambda: push_adapter(run, to, "org/strict", Statement(licence="apache-2.0")),
         lambda: push_merged(run, to, "org/strict", Statement(licence="mit")),
         lambda: push_adapter(run, to, "org/other"),
-        lambda: push_adapter(run, to, "org/torn"),
+        lambda: push_adapter(run, to, "org/contrary"),
         lambda: push_adapter(run, to, "org/tiny", Statement(reports=["report.json"])),
         lambda: push_adapter(base, to, "org/tiny"),
     ):
@@ -164,7 +164,7 @@ def test_claims_are_checked(published: LocalHub, tiny_base: Path, run: Path, tmp
             "the base is under cc-by-nc-sa-4.0, so what is made from it cannot be published under apache-2.0",
             "cannot be published under mit",
             "org/other has other weights than the base",
-            "org/torn says apache-2.0 in its card and mit in its config.json",
+            "org/contrary says apache-2.0 in its card and mit in its config.json",
             "report.json reports on other weights",
             "is not an adapter folder",
         ),
@@ -194,17 +194,17 @@ def test_names_that_are_none(name: str) -> None:
 def test_faces_need_consent_or_privacy(published: LocalHub, tmp_path: Path) -> None:
     write_sketch_pictures(tmp_path / "faces")
     arguments = ("push", "dataset", tmp_path / "faces", "--license", "cc-by-4.0", "--origin", "Drawn by us.")
-    refuse(published.command(*arguments, "--repo-id", "org/faces", home=tmp_path), "--i-have-consent-to-publish")
-    assert not any("org/faces" in request.path and request.method == "POST" for request in published.requests)
+    refuse(published.command(*arguments, "--repo-id", "org/sketches", home=tmp_path), "--i-have-consent-to-publish")
+    assert not any("org/sketches" in request.path and request.method == "POST" for request in published.requests)
     code = """
     from hf_crossspec import InputError
     from hf_crossspec.hub.push import Destination, push_dataset
     from hf_crossspec.hub.stage_data import DataStatement
     silent, agreed = (DataStatement("cc-by-4.0", "Drawn by us.", consent) for consent in (False, True))
-    push_dataset("faces", Destination("org/faces", private=True), silent)
-    print(push_dataset("faces", Destination("org/faces-open"), agreed).card)
+    push_dataset("faces", Destination("org/sketches", private=True), silent)
+    print(push_dataset("faces", Destination("org/sketches-open"), agreed).card)
     for to, statement in (
-        (Destination("org/faces-open", private=True), silent),
+        (Destination("org/sketches-open", private=True), silent),
         (Destination("org/unstated", private=True), DataStatement()),
         (Destination("org/unstated", private=True), DataStatement(licence="mit")),
     ):
@@ -221,11 +221,11 @@ def test_faces_need_consent_or_privacy(published: LocalHub, tmp_path: Path) -> N
     code = """
     from datasets import load_dataset
     from hf_crossspec import load_faces
-    faces = load_dataset("org/faces-open")
+    faces = load_dataset("org/sketches-open")
     assert {name: len(split) for name, split in faces.items()} == {"train": 12, "test": 8}, faces
     row = faces["train"][0]
     assert row["image"].size == (200, 250) and row["modality"] in ("vis", "sketch")
-    ours = load_faces("org/faces@main", "test")
+    ours = load_faces("org/sketches@main", "test")
     assert len(ours) == 8 and ours[0]["image"]["path"] is None
     """
     succeed(published.run(code, tmp_path / "reader"))
