@@ -113,3 +113,15 @@ def tiny_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     simulated_pairs(range(12)).to_parquet(str(folder / "train-00000-of-00001.parquet"))
     simulated_pairs(range(100, 108)).to_parquet(str(folder / "test-00000-of-00001.parquet"))
     return folder
+
+
+def write_visible_pairs(folder: Path) -> None:
+    """Visible pictures of 16 strangers (lfw.parquet) and pairs of them in folds 0 to 3 (pairs.csv), as LFW has them."""
+    photos = simulated_pairs(range(200, 216)).filter(lambda row: row["modality"] == "vis")
+    photos.to_parquet(str(folder / "lfw.parquet"))
+    rows = ["fold,key1,key2,same"]
+    for number, subject in enumerate(range(200, 216)):
+        other = 200 + (number + 1) % 16
+        rows.append(f"{number % 4},s{subject}_0_vis,s{subject}_1_vis,1")
+        rows.append(f"{number % 4},s{subject}_0_vis,s{other}_1_vis,0")
+    (folder / "pairs.csv").write_text("\n".join(rows) + "\n")

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModel
 
 from hf_crossspec import EdgeFaceModel
-from tests.conftest import REPOSITORY, simulated_pairs, tiny_config, write_sketch_pictures
+from tests.conftest import REPOSITORY, simulated_pairs, tiny_config, write_sketch_pictures, write_visible_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -31,14 +31,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     torch.save(EdgeFaceModel(tiny_config()).net.state_dict(), folder / "checkpoint.pt")
     write_sketch_pictures(folder / "cufs")
-    photos = simulated_pairs(range(200, 216)).filter(lambda row: row["modality"] == "vis")
-    photos.to_parquet(str(folder / "lfw.parquet"))
-    rows = ["fold,key1,key2,same"]
-    for number, subject in enumerate(range(200, 216)):
-        other = 200 + (number + 1) % 16
-        rows.append(f"{number % 4},s{subject}_0_vis,s{subject}_1_vis,1")
-        rows.append(f"{number % 4},s{subject}_0_vis,s{other}_1_vis,0")
-    (folder / "pairs.csv").write_text("\n".join(rows) + "\n")
+    write_visible_pairs(folder)
     return folder
 
 

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from hf_crossspec.cli.calibrate import calibrate
+from hf_crossspec.cli.compare import compare
 from hf_crossspec.cli.convert import convert
 from hf_crossspec.cli.embed import embed
 from hf_crossspec.cli.evaluate import evaluate
@@ -35,6 +36,7 @@ app.add_typer(prepare, name="prepare", rich_help_panel=ADAPT)
 app.command(rich_help_panel=ADAPT)(train)
 app.command(rich_help_panel=MEASURE)(evaluate)
 app.command(rich_help_panel=MEASURE)(calibrate)
+app.command(rich_help_panel=MEASURE)(compare)
 app.command(rich_help_panel=MEASURE)(report)
 app.command(rich_help_panel=USE)(embed)
 app.command(rich_help_panel=USE)(verify)
