@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModel
 
 from hf_crossspec import EdgeFaceModel
-from tests.conftest import REPOSITORY, simulated_pairs, tiny_config, write_sketch_pictures, write_visible_pairs
+from tests.conftest import REPOSITORY, tiny_config, write_sketch_pictures, write_visible_pairs
 
 pytestmark = pytest.mark.slow
 
