@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from datasets import Dataset
+from typer.testing import CliRunner
 
 from hf_crossspec import SelectiveTuningArguments, train_adapter
+from hf_crossspec.cli.report import report as report_command
 from tests.conftest import simulated_pairs
 
 RUN_OPTIONS = {"epochs": 4, "batch_size": 8, "distill_weight": 0.25}
@@ -17,6 +21,13 @@ def train(base: Path, data: Path, folder: Path, **changes: object) -> Path:
     options = {"base": str(base), "data": str(data), "output_dir": str(folder), "target_modality": "nir"}
     train_adapter(SelectiveTuningArguments(**{**options, **RUN_OPTIONS, **changes}))  # type: ignore[arg-type]
     return folder
+
+
+def run_command(*arguments: object) -> Any:
+    """The command in this process; the result has `exit_code`, `output` and `exception`."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(report_command)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="session")
