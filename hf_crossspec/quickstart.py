@@ -9,10 +9,9 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
 from PIL import Image
 
-from hf_crossspec.adapters import quiet_peft
+from hf_crossspec.adapters import load_adapters
 from hf_crossspec.data.images import decode_image
 from hf_crossspec.data.schema import load_faces
 from hf_crossspec.data.synthetic import write_spectralfaces
@@ -112,8 +111,8 @@ def _measure(folder: Path, adapter: Path | None, target_modality: str, seed: int
 def _save_merged(folder: Path) -> None:
     """One network with the adapter folded in, for those who load models without PEFT."""
     base, processor = load_base(folder / "base")
-    with quiet_peft(), new_directory(folder / "merged") as temporary:
-        PeftModel.from_pretrained(base, folder / "adapter").merge_and_unload().save_pretrained(temporary)
+    with new_directory(folder / "merged") as temporary:
+        load_adapters(base, {"default": folder / "adapter"}).merge_and_unload().save_pretrained(temporary)
         processor.save_pretrained(temporary)
 
 

@@ -8,7 +8,6 @@ OUT is the folder of scripts/reproduce_cufs.py. The test split and the other LFW
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,10 +15,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from sklearn.model_selection import GroupKFold
 
 from hf_crossspec import SelectiveTuningArguments, evaluate_model, load_faces, train_adapter
 from hf_crossspec.cli.shared import quiet_libraries
+from hf_crossspec.compare.search import write_folds
 from hf_crossspec.files import write_json
 
 console = Console(highlight=False)
@@ -40,7 +39,7 @@ def sweep(
     quiet_libraries()
     output_dir.mkdir(parents=True)
     name, values = parse(vary)
-    parts = list(write_folds(faces, output_dir, folds))
+    parts = write_folds(load_faces(faces, "train"), output_dir, folds)
     table = {"unadapted": [measure(model, None, held_out, lfw, lfw_pairs) for _, held_out in parts]}
     for value in values:
         rows = []
@@ -64,19 +63,6 @@ def parse(vary: str) -> tuple[str, list[Any]]:
     if name not in defaults or not text:
         raise typer.BadParameter(f"--vary needs name=value,..., the name one of {', '.join(defaults)}")
     return name, [type(defaults[name])(value) for value in text.split(",")]
-
-
-def write_folds(faces: Path, folder: Path, folds: int) -> Iterator[tuple[Path, Path]]:
-    """(training part, held-out part) of each fold as Parquet, no subject in both."""
-    rows = load_faces(faces, "train")
-    subjects = np.array(rows["subject_id"])
-    splitter = GroupKFold(folds, shuffle=True, random_state=0)
-    for number, (train, held_out) in enumerate(splitter.split(subjects, groups=subjects)):
-        assert not set(subjects[train]) & set(subjects[held_out])
-        paths = folder / f"train{number}.parquet", folder / f"held-out{number}.parquet"
-        for path, part in zip(paths, (train, held_out), strict=True):
-            rows.select(part).to_parquet(str(path))
-        yield paths
 
 
 def measure(model: Path, adapter: Path | None, held_out: Path, lfw: Path, pairs: Path) -> dict[str, float]:
