@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AcquiredFace": "hf_crossspec.faces.acquisition",
     "Calibration": "hf_crossspec.evaluation.calibration_file",
+    "Decision": "hf_crossspec.recognition.results",
     "EdgeFaceConfig": "hf_crossspec.edgeface",
     "EdgeFaceImageProcessor": "hf_crossspec.edgeface.image_processing_edgeface",
     "EdgeFaceModel": "hf_crossspec.edgeface",
@@ -29,6 +30,7 @@ _HOMES = {
     "FailureToAcquire": "hf_crossspec.faces.acquisition",
     "InputError": "hf_crossspec.errors",
     "PretrainingArguments": "hf_crossspec.methods.pretraining.train",
+    "Recognizer": "hf_crossspec.recognition.recognizer",
     "SelectiveTuningArguments": "hf_crossspec.methods.selective_tuning.config",
     "acquire_face": "hf_crossspec.faces.acquisition",
     "build_protocol": "hf_crossspec.data.protocols",
@@ -41,6 +43,7 @@ _HOMES = {
     "load_faces": "hf_crossspec.data.schema",
     "load_spectralfaces": "hf_crossspec.data.synthetic",
     "make_detector": "hf_crossspec.faces.detection",
+    "open_gallery": "hf_crossspec.recognition.gallery",
     "prepare_pictures": "hf_crossspec.data.prepare",
     "prepare_protocol": "hf_crossspec.data.protocols",
     "pretrain": "hf_crossspec.methods.pretraining.train",

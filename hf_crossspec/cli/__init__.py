@@ -11,7 +11,9 @@ from hf_crossspec.cli.calibrate import calibrate
 from hf_crossspec.cli.compare import compare
 from hf_crossspec.cli.convert import convert
 from hf_crossspec.cli.embed import embed
+from hf_crossspec.cli.enroll import enroll
 from hf_crossspec.cli.evaluate import evaluate
+from hf_crossspec.cli.identify import identify
 from hf_crossspec.cli.prepare import prepare
 from hf_crossspec.cli.push import push
 from hf_crossspec.cli.quickstart import quickstart
@@ -40,6 +42,8 @@ app.command(rich_help_panel=MEASURE)(compare)
 app.command(rich_help_panel=MEASURE)(report)
 app.command(rich_help_panel=USE)(embed)
 app.command(rich_help_panel=USE)(verify)
+app.command(rich_help_panel=USE)(enroll)
+app.command(rich_help_panel=USE)(identify)
 app.add_typer(push, name="push", rich_help_panel=SHARE)
 
 

@@ -107,12 +107,22 @@ class Calibration:
     weights_sha256: str
     pairs: tuple[PairCalibration, ...]
 
-    def threshold(self, modality_a: str, modality_b: str, fmr: float) -> ThresholdEntry:
-        """The entry of an unordered pair of modalities and an FMR; `InputError` lists those there are."""
-        pair = next((p for p in self.pairs if p.modalities == unordered(modality_a, modality_b)), None)
+    def pair(self, modality_a: str, modality_b: str) -> PairCalibration | None:
+        """What is known of an unordered pair of modalities, if anything."""
+        return next((pair for pair in self.pairs if pair.modalities == unordered(modality_a, modality_b)), None)
+
+    def threshold(self, modality_a: str, modality_b: str, fmr: float | None = None) -> ThresholdEntry:
+        """The entry of an unordered pair of modalities and an FMR, by default the lowest.
+
+        Raises:
+            InputError: there is none; says which there are.
+        """
+        pair = self.pair(modality_a, modality_b)
         if pair is None:
             known = "; ".join(" and ".join(p.modalities) for p in self.pairs)
             raise InputError(f"{modality_a} and {modality_b} are not calibrated; there are: {known}")
+        if fmr is None:
+            return pair.thresholds[-1]
         for entry in pair.thresholds:
             if isclose(entry.fmr, fmr, rel_tol=1e-9):
                 return entry

@@ -70,7 +70,16 @@ def test_thresholds_are_stored_beside_the_adapter_and_used(
         row["image"].save(tmp_path / f"{number}.png")
     pictures = (tmp_path / "0.png", tmp_path / "1.png")
     code, output, errors = crossspec(
-        "verify", *pictures, *model, "--fmr", "0.2", "--modalities", "nir,vis", "--json", tmp_path / "verify.json"
+        "verify",
+        *pictures,
+        *model,
+        "--aligned",
+        "--fmr",
+        "0.2",
+        "--modalities",
+        "nir,vis",
+        "--json",
+        tmp_path / "verify.json",
     )
     assert code == 0, errors
     result = json.loads((tmp_path / "verify.json").read_text())
@@ -80,14 +89,15 @@ def test_thresholds_are_stored_beside_the_adapter_and_used(
     assert "development split: 36 false matches in 180 non-mated comparisons" in output
     assert f"log-likelihood ratio {result['log_likelihood_ratio']:+.2f}" in output
 
-    asked = ("verify", *pictures, *model, "--fmr", "0.2", "--modalities")
+    asked = ("verify", *pictures, *model, "--aligned", "--fmr", "0.2", "--modalities")
     assert_refused(crossspec(*asked, "vis,thermal"), "vis and thermal are not calibrated; there are: nir and vis")
     assert_refused(crossspec(*asked, "vis"), "--modalities needs two names")
     assert_refused(crossspec(*asked, "vis,nir", "--threshold", 0.3), "either --threshold or --fmr")
-    assert_refused(crossspec("verify", *pictures, *model, "--fmr", 0.1), "--fmr and --modalities go together")
+    assert_refused(crossspec("verify", *pictures, *model, "--fmr", 0.1), "--fmr needs --modalities")
     without_adapter = ("--model", tiny_base)
     assert_refused(
-        crossspec("verify", *pictures, *without_adapter, "--fmr", 0.2, "--modalities", "vis,nir"), "no calibration.json"
+        crossspec("verify", *pictures, *without_adapter, "--aligned", "--fmr", 0.2, "--modalities", "vis,nir"),
+        "no calibration.json",
     )
     shutil.copy(own_adapter / "calibration.json", tmp_path / "calibration.json")
     copied = (

@@ -118,14 +118,15 @@ def test_evaluate_pairs_with_folds(crossspec: Runner, tiny_base: Path, tiny_pair
 def test_embed_writes_embeddings_and_no_pictures(
     crossspec: Runner, tiny_base: Path, tiny_pairs: Path, adapter: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "embeddings.parquet"
+    out = tmp_path / "embeddings"
     code, output, _ = crossspec(
-        "embed", tiny_pairs, out, "--model", tiny_base, "--adapter", adapter, "--split", "test", "--batch-size", "5"
-    )
+        "embed", tiny_pairs, out, "--model", tiny_base, "--adapter", adapter, "--split", "test", "--batch-size", "5",
+        "--aligned",
+    )  # fmt: skip
     assert code == 0
-    assert "32 embeddings of length 32" in output
-    rows = load_dataset("parquet", data_files=str(out), split="train")
-    assert rows.column_names == ["subject_id", "modality", "key", "embedding"]
+    assert "32 rows: 32 embedded, 0 failures" in output
+    rows = load_dataset(str(out), split="test")
+    assert not {"image", "bytes"} & set(rows.column_names)
     embedder = FaceEmbedder.from_pretrained(tiny_base, adapter)
     picture = decode_image(load_faces(tiny_pairs, "test")[7]["image"])
     np.testing.assert_allclose(rows[7]["embedding"], embedder.embed_images([picture])[0], atol=1e-5)
@@ -136,7 +137,7 @@ def test_embed_writes_embeddings_and_no_pictures(
 def test_verify_compares_two_pictures(crossspec: Runner, tiny_base: Path, adapter: Path, tmp_path: Path) -> None:
     for number, row in enumerate(simulated_pairs(range(2), images=1)):
         row["image"].save(tmp_path / f"{number}.png")
-    arguments = ("--model", tiny_base, "--adapter", adapter)
+    arguments = ("--model", tiny_base, "--adapter", adapter, "--aligned")
     code, output, _ = crossspec(
         "verify",
         tmp_path / "0.png",
@@ -154,7 +155,8 @@ def test_verify_compares_two_pictures(crossspec: Runner, tiny_base: Path, adapte
     assert report["score"] == pytest.approx(1)
     _, output, _ = crossspec("verify", tmp_path / "0.png", tmp_path / "2.png", *arguments, "--threshold", "0.9999")
     assert "no match" in output
-    assert "no decision" in crossspec("verify", tmp_path / "0.png", tmp_path / "2.png", *arguments)[1]
+    _, output, _ = crossspec("verify", tmp_path / "0.png", tmp_path / "2.png", *arguments)
+    assert "uncertain (no calibrated threshold" in output
 
 
 def test_synthetic_faces_are_written(crossspec: Runner, tmp_path: Path) -> None:

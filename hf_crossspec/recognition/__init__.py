@@ -1,0 +1,1 @@
+"""From raw pictures to an answer: networks ready to run, recogniser, galleries, bulk embedding, export."""
