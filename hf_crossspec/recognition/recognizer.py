@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from hf_crossspec.errors import InputError
-from hf_crossspec.faces.acquisition import AcquiredFace, FailureToAcquire, acquire_face
-from hf_crossspec.faces.detection import Detector, make_detector
+from hf_crossspec.faces.acquisition import AcquiredFace, FailureToAcquire
+from hf_crossspec.faces.detection import Detector
 from hf_crossspec.recognition.backends import BackendName
+from hf_crossspec.recognition.finder import FaceFinder, Picture, name_of
 from hf_crossspec.recognition.gallery import Gallery, open_gallery
 from hf_crossspec.recognition.networks import LoadedNetwork, load_networks
 from hf_crossspec.recognition.results import (
@@ -26,9 +24,6 @@ from hf_crossspec.recognition.results import (
     Threshold,
     Verification,
 )
-
-Picture = str | Path | Image.Image | np.ndarray
-ACQUIRING_THREADS = 2
 
 
 class Recognizer:
@@ -68,14 +63,10 @@ class Recognizer:
         if fmr is not None and threshold is not None:
             raise InputError("give an FMR or a threshold, not both")
         self.networks = dict(networks)
-        self.aligned = aligned
         self.fmr = fmr
         self.threshold = threshold
         self.batch_size = batch_size
-        self._detector = detector
-        self._detector_path = detector_path
-        self._lock = Lock()
-        self._threads = ThreadPoolExecutor(ACQUIRING_THREADS, thread_name_prefix="acquire")
+        self._finder = FaceFinder(detector, detector_path, aligned)
 
     @classmethod
     def from_pretrained(
@@ -109,7 +100,7 @@ class Recognizer:
 
     def close(self) -> None:
         """End the threads that find faces; the recogniser is of no use afterwards."""
-        self._threads.shutdown(cancel_futures=True)
+        self._finder.close()
 
     def embed(
         self, pictures: Iterable[Picture], modality: str | Sequence[str | None] | None = None
@@ -121,7 +112,7 @@ class Recognizer:
             modality: Of all pictures, or one for each.
 
         Returns:
-            One result a picture, in order; a picture without a usable face has none of length zero but a failure.
+            One result a picture, in order; for a picture without a usable face, the failure.
         """
         pictures = list(pictures)
         modalities = [modality] * len(pictures) if modality is None or isinstance(modality, str) else list(modality)
@@ -130,7 +121,7 @@ class Recognizer:
                 f"{len(pictures)} pictures, but {len(modalities)} modalities: give one for all or for each"
             )
         chosen = [self.network_for(one) for one in modalities]
-        faces = self._acquire(pictures)
+        faces = self._finder.find(pictures)
         results: list[EmbeddedFace | None] = [None] * len(pictures)
         for network in {id(network): network for network in chosen}.values():
             members = [row for row, one in enumerate(chosen) if one is network]
@@ -163,7 +154,7 @@ class Recognizer:
         """Compare two pictures; give their modalities for a calibrated decision."""
         network = self.network_for(*modalities)
         pictures = [first, second]
-        left, right = self._embed_faces(pictures, self._acquire(pictures), list(modalities), network)
+        left, right = self._embed_faces(pictures, self._finder.find(pictures), list(modalities), network)
         failures = tuple(face.failure for face in (left, right) if face.failure is not None)
         threshold = self._threshold_for(network, *modalities)
         if left.embedding is None or right.embedding is None:
@@ -271,25 +262,10 @@ class Recognizer:
         names = ", ".join(network.stamp.title for network in self.networks.values())
         raise InputError(f"the gallery was made by {gallery.stamp.title}, not by {names}: enrol its pictures again")
 
-    def _acquire(self, pictures: Sequence[Picture]) -> list[AcquiredFace | FailureToAcquire]:
-        detector = None if self.aligned else self._loaded_detector()
-
-        def acquire(numbered: tuple[int, Picture]) -> AcquiredFace | FailureToAcquire:
-            number, picture = numbered
-            return acquire_face(picture, detector, pre_aligned=self.aligned, name=name_of(picture, number))
-
-        return list(self._threads.map(acquire, enumerate(pictures)))
-
-    def _loaded_detector(self) -> Detector:
-        with self._lock:
-            if isinstance(self._detector, str):
-                self._detector = make_detector(self._detector, self._detector_path)
-            return self._detector
-
     def _embed_in(
         self, network: LoadedNetwork, pictures: Sequence[Picture], modality: str | None
     ) -> list[EmbeddedFace]:
-        return self._embed_faces(pictures, self._acquire(pictures), [modality] * len(pictures), network)
+        return self._embed_faces(pictures, self._finder.find(pictures), [modality] * len(pictures), network)
 
     def _embed_faces(
         self,
@@ -333,8 +309,3 @@ def _decide(threshold: Threshold | None, score: float, modalities: tuple[str | N
         return threshold.decide(score)
     pair = "pictures of unknown modality" if None in modalities else " and ".join(map(str, modalities))
     return Decision.UNCERTAIN, f"no calibrated threshold for {pair} (crossspec calibrate), and none was given"
-
-
-def name_of(picture: Picture, number: int) -> str:
-    """What to call a picture in messages."""
-    return str(picture) if isinstance(picture, str | Path) else f"picture {number + 1}"
