@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.cli.conftest import crossspec  # noqa: F401  (a fixture)
 from tests.conftest import simulated_pairs
 from tests.faces.conftest import sample, yunet_file  # noqa: F401  (fixtures)
 from tests.test_adapters import save_adapter
