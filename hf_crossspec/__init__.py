@@ -1,7 +1,7 @@
 """Adapt a small visible-light face recogniser to another spectrum, measure what it gained and kept, and share it.
 
 Importing the package is cheap: the names below are loaded on first use. As soon as transformers' Auto classes are
-imported, in whatever order, they know EdgeFace.
+imported, in whatever order, they know EdgeFace and low-rank embeddings.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def _collector_paused() -> Iterator[None]:
 def _register_model(module: ModuleType) -> None:
     with _collector_paused():
         import_module("hf_crossspec.edgeface")
+        import_module("hf_crossspec.methods.low_rank.loading")
 
 
 @wrapt.when_imported("transformers.models.auto.image_processing_auto")

@@ -19,6 +19,7 @@ from hf_crossspec.adapters import load_adapters
 from hf_crossspec.data.pixels import PixelBatches
 from hf_crossspec.errors import InputError, one_line
 from hf_crossspec.hub.source import split_revision
+from hf_crossspec.methods.low_rank.loading import LowRankEmbedding, load_low_rank
 
 
 @dataclass(frozen=True)
@@ -40,34 +41,42 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class FaceEmbedder:
-    """Model and image processor as one; `name` and `adapter` say where they come from."""
+    """Model, image processor and what follows the model, as one; `name` and `adapter` say where they come from."""
 
     model: Any
     processor: Any
     name: str
     adapter: str | None = None
+    low_rank: LowRankEmbedding | None = None
 
     @classmethod
-    def from_pretrained(cls, model: str | Path, adapter: str | Path | None = None) -> FaceEmbedder:
-        """Load a model folder or Hub id, and optionally a PEFT adapter for it.
+    def from_pretrained(
+        cls, model: str | Path, adapter: str | Path | None = None, low_rank: str | Path | None = None
+    ) -> FaceEmbedder:
+        """Load a model folder or Hub id, and optionally a PEFT adapter and a low-rank embedding for it.
 
         Raises:
-            InputError: nothing to load there, not a face embedding model, or an adapter that does not fit.
+            InputError: nothing to load there, not a face embedding model, or an adapter or a low-rank embedding that
+                does not fit.
         """
         network: Any
         network, processor = load_base(model)
         if adapter is not None:
             network = load_adapters(network, {"default": adapter})
+        layer: Any = None if low_rank is None else load_low_rank(low_rank, weights_fingerprint(network))
         device = "cuda" if torch.cuda.is_available() else "cpu"
         network = network.to(device, memory_format=torch.channels_last).eval()  # a third faster on CPUs
-        return cls(network, processor, str(model), None if adapter is None else str(adapter))
+        layer = layer if layer is None else layer.to(device)
+        return cls(network, processor, str(model), None if adapter is None else str(adapter), layer)
 
     @torch.inference_mode()
     def embed_batch(self, pixel_values: torch.Tensor) -> np.ndarray:
         """Model input (B, 3, H, W) -> normalised embeddings (B, D)."""
         pixel_values = pixel_values.to(self.model.device, memory_format=torch.channels_last)
-        embeddings = self.model(pixel_values=pixel_values).embeddings
-        return torch.nn.functional.normalize(embeddings.float()).cpu().numpy()
+        embeddings = self.model(pixel_values=pixel_values).embeddings.float()
+        if self.low_rank is not None:
+            return self.low_rank(embeddings).cpu().numpy()
+        return torch.nn.functional.normalize(embeddings).cpu().numpy()
 
     def embed_images(self, images: Iterable[Image.Image]) -> np.ndarray:
         """Aligned PIL pictures -> normalised embeddings (N, D)."""
@@ -92,8 +101,14 @@ class FaceEmbedder:
         return Embeddings(np.concatenate(values), np.concatenate(rows), tuple(batches.skipped), batches.resized)
 
     def describe(self) -> dict[str, Any]:
-        """Name, adapter, and a fingerprint of all weights, for reports."""
-        return {"name": self.name, "adapter": self.adapter, "weights_sha256": weights_fingerprint(self.model)}
+        """Name, adapter, low-rank embedding, and a fingerprint of all weights, for reports."""
+        parts = [self.model] if self.low_rank is None else [self.model, self.low_rank]
+        return {
+            "name": self.name,
+            "adapter": self.adapter,
+            "low_rank": None if self.low_rank is None else self.low_rank.name_or_path,
+            "weights_sha256": weights_fingerprint(*parts),
+        }
 
 
 def load_base(name: str | Path) -> tuple[PreTrainedModel, Any]:
@@ -121,10 +136,11 @@ def load_base(name: str | Path) -> tuple[PreTrainedModel, Any]:
 FACE_MODELS = ("edgeface",)
 
 
-def weights_fingerprint(model: torch.nn.Module) -> str:
-    """SHA-256 over the names and values of all weights, the same on every machine."""
+def weights_fingerprint(*parts: torch.nn.Module) -> str:
+    """SHA-256 over the names and values of all weights of a network's parts, the same on every machine."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
+    for part in parts:
+        for name, tensor in sorted(part.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
     return digest.hexdigest()

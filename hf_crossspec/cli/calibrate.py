@@ -10,6 +10,7 @@ import typer
 from hf_crossspec.cli.shared import (
     AdapterOption,
     JsonOption,
+    LowRankOption,
     ModelOption,
     SkipBadOption,
     console,
@@ -28,6 +29,7 @@ def calibrate(
     gallery_modality: Annotated[str, typer.Option(help="Modality of the enrolled pictures.")],
     probe_modality: Annotated[str, typer.Option(help="Modality of the pictures to recognise.")],
     adapter: AdapterOption = None,
+    low_rank: LowRankOption = None,
     dev_split: Annotated[
         str, typer.Option(help="Split to set thresholds on; files named dev are loaded under the name validation.")
     ] = "validation",
@@ -40,7 +42,7 @@ def calibrate(
     ] = "logistic",
     output: Annotated[
         Path | None,
-        typer.Option(help="File to write or add to; by default calibration.json in the adapter's or model's folder."),
+        typer.Option(help="File to write or add to; by default calibration.json beside the adapter, if any, or model."),
     ] = None,
     skip_bad: SkipBadOption = False,
     same_ids_are_others: Annotated[
@@ -56,7 +58,7 @@ def calibrate(
     They hold for this model and this pair of modalities, on data like those they were set on.
     """
     fmrs = _parse_fmrs(fmr)
-    output = _default_output(model, adapter) if output is None else output
+    output = _default_output(model, adapter, low_rank) if output is None else output
     from hf_crossspec.evaluation.calibration_file import Calibration
 
     if output.exists():  # better known now than after the work
@@ -65,14 +67,14 @@ def calibrate(
     from hf_crossspec.evaluation.calibration import calibrate as calibrate_model
 
     calibration = calibrate_model(
-        model, data, adapter=adapter, dev_split=dev_split, test_split=test_split, gallery_modality=gallery_modality,
-        probe_modality=probe_modality, fmrs=fmrs, mapping=mapping, skip_bad=skip_bad,
+        model, data, adapter=adapter, low_rank=low_rank, dev_split=dev_split, test_split=test_split,
+        gallery_modality=gallery_modality, probe_modality=probe_modality, fmrs=fmrs, mapping=mapping, skip_bad=skip_bad,
         same_ids_are_others=same_ids_are_others, batch_size=batch_size, seed=seed,
     )  # fmt: skip
     stored = calibration.save(output)
     _print_thresholds(calibration.pairs[0])
     console.print(f"stored in {output}, calibrated for {'; '.join(' and '.join(p.modalities) for p in stored.pairs)}")
-    source = {"name": model, "adapter": adapter, "weights_sha256": calibration.weights_sha256}
+    source = {"name": model, "adapter": adapter, "low_rank": low_rank, "weights_sha256": calibration.weights_sha256}
     write_result(json, {**calibration.to_dict(), "model": source, "data": data, "output": str(output)})
 
 
@@ -83,10 +85,10 @@ def _parse_fmrs(text: str) -> list[float]:
         raise InputError(f"--fmr needs numbers separated by commas, such as 1e-2,1e-3, not {text!r}") from None
 
 
-def _default_output(model: str, adapter: str | None) -> Path:
+def _default_output(model: str, adapter: str | None, low_rank: str | None) -> Path:
     from hf_crossspec.evaluation.calibration_file import FILE_NAME
 
-    owner = model if adapter is None else adapter
+    owner = low_rank or adapter or model
     if not Path(owner).is_dir():
         raise InputError(f"{owner} is not a local folder to keep the calibration in: say where with --output")
     return Path(owner) / FILE_NAME

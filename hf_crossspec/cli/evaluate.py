@@ -10,6 +10,7 @@ import typer
 from hf_crossspec.cli.shared import (
     AdapterOption,
     JsonOption,
+    LowRankOption,
     ModelOption,
     SkipBadOption,
     SplitOption,
@@ -26,6 +27,7 @@ def evaluate(
     model: ModelOption,
     data: Annotated[str, typer.Option(help="Faces: a folder, a .parquet file or a Hub data set id.")],
     adapter: AdapterOption = None,
+    low_rank: LowRankOption = None,
     split: SplitOption = None,
     gallery_modality: Annotated[str | None, typer.Option(help="Modality of the enrolled pictures.")] = None,
     probe_modality: Annotated[str | None, typer.Option(help="Modality of the pictures to recognise.")] = None,
@@ -47,8 +49,9 @@ def evaluate(
     from hf_crossspec.evaluation.runner import evaluate_model
 
     result, skipped = evaluate_model(
-        model, data, adapter=adapter, split=split, gallery_modality=gallery_modality, probe_modality=probe_modality,
-        pairs=pairs, skip_bad=skip_bad, same_ids_are_others=same_ids_are_others, batch_size=batch_size, seed=seed,
+        model, data, adapter=adapter, low_rank=low_rank, split=split, gallery_modality=gallery_modality,
+        probe_modality=probe_modality, pairs=pairs, skip_bad=skip_bad, same_ids_are_others=same_ids_are_others,
+        batch_size=batch_size, seed=seed,
     )  # fmt: skip
     name_skipped(skipped)
     warn_of_resized(result["counts"]["resized"])

@@ -51,6 +51,7 @@ def calibrate(
     data: str | Path | Dataset,
     *,
     adapter: str | Path | None = None,
+    low_rank: str | Path | None = None,
     dev_split: str = "validation",
     test_split: str | None = None,
     gallery_modality: str,
@@ -65,13 +66,13 @@ def calibrate(
     """Calibrate a model for one pair of modalities: `calibrate_comparisons` on what `evaluate_model` would compare.
 
     Args:
-        model, adapter: As `FaceEmbedder.from_pretrained` takes them.
+        model, adapter, low_rank: As `FaceEmbedder.from_pretrained` takes them.
         data: As `load_faces` takes it.
         dev_split, test_split: Splits of `data` without a subject in common; without a test split nothing is tested.
         gallery_modality, probe_modality: All probes are compared with a template of each gallery subject.
         fmrs, mapping, seed: As `calibrate_comparisons` takes them.
         skip_bad: Leave out unreadable pictures; they are counted as failures to acquire.
-        same_ids_are_others: Allow subject identifiers that the adapter was trained on.
+        same_ids_are_others: Allow subject identifiers that adapter or low-rank embedding were trained on.
 
     Returns:
         A calibration of this one pair; `save` merges it into a file with others.
@@ -89,8 +90,9 @@ def calibrate(
     if test_split is not None:
         _refuse_shared(*(set(some["subject_id"]) for some in faces.values()))
     for some in faces.values():
-        shared_with_training(adapter, some["subject_id"], same_ids_are_others)
-    embedder = FaceEmbedder.from_pretrained(model, adapter)
+        for trained in (adapter, low_rank):
+            shared_with_training(trained, some["subject_id"], same_ids_are_others)
+    embedder = FaceEmbedder.from_pretrained(model, adapter, low_rank)
     matrices, failures = {}, {}
     for split, some in faces.items():
         matrices[split], failures[split] = _compare(embedder, some, sides, batch_size, skip_bad)

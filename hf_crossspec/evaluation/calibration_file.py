@@ -157,17 +157,21 @@ class Calibration:
         Raises:
             InputError: no such file, no calibration, another version of the format, or of other weights.
         """
-        content = read_json(path)
+        return cls.from_dict(read_json(path), str(path), weights_sha256)
+
+    @classmethod
+    def from_dict(cls, content: Any, source: str, weights_sha256: str | None = None) -> Calibration:
+        """The same from what `to_dict` gave; `source` is its name in messages."""
         try:
             found = {name: content[name] for name in SCHEMA}
             if found == SCHEMA:
                 calibration = cls(content["weights_sha256"], tuple(map(_pair_from_dict, content["pairs"])))
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise InputError(f"{path} is not a calibration: make one with `crossspec calibrate`") from None
+            raise InputError(f"{source} is not a calibration: make one with `crossspec calibrate`") from None
         if found != SCHEMA:
-            raise InputError(f"{path} is {found}, but this version reads {SCHEMA}")
+            raise InputError(f"{source} is {found}, but this version reads {SCHEMA}")
         if weights_sha256 is not None:
-            _refuse_other_weights(calibration.weights_sha256, weights_sha256, str(path))
+            _refuse_other_weights(calibration.weights_sha256, weights_sha256, source)
         return calibration
 
     def to_dict(self) -> dict[str, Any]:

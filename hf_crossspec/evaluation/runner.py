@@ -39,6 +39,7 @@ def evaluate_model(
     data: str | Path | Dataset,
     *,
     adapter: str | Path | None = None,
+    low_rank: str | Path | None = None,
     split: str | None = None,
     gallery_modality: str | None = None,
     probe_modality: str | None = None,
@@ -51,19 +52,20 @@ def evaluate_model(
     """Embed a data set and evaluate the comparisons of two modalities, or of a pair list.
 
     Args:
-        model, adapter: As `FaceEmbedder.from_pretrained` takes them.
+        model, adapter, low_rank: As `FaceEmbedder.from_pretrained` takes them.
         data, split: As `load_faces` takes them.
         gallery_modality, probe_modality: Compare all probes with a template of each gallery subject.
         pairs: Instead of the modalities: CSV with key1, key2, same and optionally fold.
         skip_bad: Leave out unreadable pictures; they are counted as failures to acquire.
-        same_ids_are_others: Allow subject identifiers that the adapter was trained on; they are counted.
+        same_ids_are_others: Allow subject identifiers that adapter or low-rank embedding were trained on; they are
+            counted.
         seed: Of the bootstrap.
 
     Returns:
         The report (`metrics`, `counts`, `curves`, `protocol`, `model`, `versions`, `seed`) and the skipped pictures.
 
     Raises:
-        InputError: unusable input, or evaluation on subjects that the adapter was trained on.
+        InputError: unusable input, or evaluation on subjects that were trained on.
     """
     if (pairs is None) == (gallery_modality is None or probe_modality is None):
         raise InputError("give either a gallery and a probe modality, or a list of pairs")
@@ -72,8 +74,13 @@ def evaluate_model(
         faces = of_modalities(faces, str(gallery_modality), str(probe_modality))
     else:
         faces = _named_in(faces, pair_list, str(pairs))
-    shared = shared_with_training(adapter, faces["subject_id"], same_ids_are_others)
-    embedder = FaceEmbedder.from_pretrained(model, adapter)
+    subject_ids = faces["subject_id"][:]
+    shared = {
+        subject
+        for trained in (adapter, low_rank)
+        for subject in shared_with_training(trained, subject_ids, same_ids_are_others)
+    }
+    embedder = FaceEmbedder.from_pretrained(model, adapter, low_rank)
     embeddings = embedder.embed_dataset(faces, batch_size, skip_bad)
     if pair_list is None:
         subjects, modalities = (np.array(faces[column])[embeddings.rows] for column in ("subject_id", "modality"))
@@ -101,14 +108,14 @@ def evaluate_model(
 
 
 def shared_with_training(
-    adapter: str | Path | None, subjects: Sequence[str], same_ids_are_others: bool = False
+    trained: str | Path | None, subjects: Sequence[str], same_ids_are_others: bool = False
 ) -> list[str]:
-    """Evaluated subjects that a local adapter's own record of training names.
+    """Evaluated subjects that the own record of a local adapter or low-rank embedding names as trained on.
 
     Raises:
         InputError: there are such subjects, unless `same_ids_are_others` says that they are other people.
     """
-    record = None if adapter is None else Path(adapter) / "result.json"
+    record = None if trained is None else Path(trained) / "result.json"
     if record is None or not record.is_file():
         return []
     shared = shared_subjects(subjects, read_json(record).get("trained_subjects", []))

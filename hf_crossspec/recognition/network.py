@@ -49,5 +49,5 @@ def build_network(embedder: FaceEmbedder) -> FaceNetwork:
     std = torch.tensor(processor.image_std)
     scale, shift = processor.rescale_factor / std, -torch.tensor(processor.image_mean) / std
     projection = None if embedder.low_rank is None else copy.deepcopy(embedder.low_rank.linear)
-    network = FaceNetwork(backbone, scale, shift, projection).eval().requires_grad_(False)
+    network: Any = FaceNetwork(backbone, scale, shift, projection).eval().requires_grad_(False)
     return network.to(embedder.model.device, memory_format=torch.channels_last)
