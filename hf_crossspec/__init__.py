@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AcquiredFace": "hf_crossspec.faces.acquisition",
+    "BulkOptions": "hf_crossspec.recognition.bulk_folder",
     "Calibration": "hf_crossspec.evaluation.calibration_file",
     "Decision": "hf_crossspec.recognition.results",
     "EdgeFaceConfig": "hf_crossspec.edgeface",
@@ -36,6 +37,7 @@ _HOMES = {
     "build_protocol": "hf_crossspec.data.protocols",
     "calibrate": "hf_crossspec.evaluation.calibration",
     "convert_checkpoint": "hf_crossspec.edgeface.convert_edgeface",
+    "embed_in_bulk": "hf_crossspec.recognition.bulk",
     "evaluate_identification": "hf_crossspec.evaluation",
     "evaluate_model": "hf_crossspec.evaluation.runner",
     "evaluate_verification": "hf_crossspec.evaluation",

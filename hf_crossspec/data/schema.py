@@ -40,7 +40,7 @@ def load_faces(source: str | Path | Dataset, split: str | None = None) -> Datase
     Raises:
         InputError: nothing there, an unknown split, or columns that are not in the schema.
     """
-    dataset = source if isinstance(source, Dataset) else _load_source(str(source), split)
+    dataset = source if isinstance(source, Dataset) else load_source(str(source), split)
     name = "the data set" if isinstance(source, Dataset) else str(source)
     columns = set(dataset.column_names)
     if "subject_id" not in columns:
@@ -62,7 +62,8 @@ def split_names(source: str | Path) -> list[str]:
     return sorted(_load_local(path)) if path.exists() else sorted(_hub_splits(str(source)))
 
 
-def _load_source(source: str, split: str | None) -> Dataset:
+def load_source(source: str, split: str | None = None) -> Dataset:
+    """A data set as it is stored, with whatever columns it has; sources and errors as for `load_faces`."""
     path = Path(source)
     if path.exists():
         splits = _load_local(path)
@@ -134,8 +135,8 @@ def _unfold_pairs(dataset: Dataset, name: str) -> Dataset:
 
 
 def _normalise(dataset: Dataset) -> Dataset:
+    dataset = dataset.cast_column("image", Image(decode=False))  # copies nothing, as `cast` of other columns does
     features = Features(dataset.features)
-    features["image"] = Image(decode=False)
     for column in ("subject_id", "modality"):
         features[column] = Value("string")
     dataset = dataset.cast(features) if dataset.features != features else dataset
