@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import Runner, assert_refused, crossspec  # noqa: F401  (a fixture)
+from tests.cli.conftest import Runner, assert_refused
 
 Crops = dict[str, list[Path]]
 
@@ -18,7 +18,7 @@ def test_enroll_identify_remove(
     tiny_base: Path,
     adapters: dict[str, Path],
     crops: Crops,
-    tmp_path: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     people = tmp_path / "people"
     for path in crops["vis"]:
@@ -57,7 +57,7 @@ def test_usage_errors(
     tiny_base: Path,
     adapters: dict[str, Path],
     crops: Crops,
-    tmp_path: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     pictures, model = crops["vis"][:2], ("--model", tiny_base, "--aligned")
     gallery = tmp_path / "gallery"
@@ -80,7 +80,7 @@ def test_raw_photographs(
     xxs: Path,
     yunet_file: Path,
     sample: list[Path],
-    tmp_path: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     model = ("--model", xxs, "--detector-path", yunet_file, "--threshold", 0.35)
     code, output, errors = crossspec("verify", *sample[:2], *model)
