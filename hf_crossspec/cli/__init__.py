@@ -13,7 +13,9 @@ from hf_crossspec.cli.convert import convert
 from hf_crossspec.cli.embed import embed
 from hf_crossspec.cli.enroll import enroll
 from hf_crossspec.cli.evaluate import evaluate
+from hf_crossspec.cli.export import export
 from hf_crossspec.cli.identify import identify
+from hf_crossspec.cli.lowrank import lowrank
 from hf_crossspec.cli.prepare import prepare
 from hf_crossspec.cli.push import push
 from hf_crossspec.cli.quickstart import quickstart
@@ -22,7 +24,7 @@ from hf_crossspec.cli.train import train
 from hf_crossspec.cli.verify import verify
 from hf_crossspec.errors import InputError, Interrupted
 
-ADAPT, MEASURE, USE, SHARE = "Adapt", "Measure", "Use", "Share"
+ADAPT, MEASURE, USE, SHARE, OTHER = "Adapt", "Measure", "Use", "Share", "Other methods"
 
 app = typer.Typer(
     name="crossspec",
@@ -45,6 +47,8 @@ app.command(rich_help_panel=USE)(verify)
 app.command(rich_help_panel=USE)(enroll)
 app.command(rich_help_panel=USE)(identify)
 app.add_typer(push, name="push", rich_help_panel=SHARE)
+app.command(rich_help_panel=SHARE)(export)
+app.add_typer(lowrank, name="lowrank", rich_help_panel=OTHER)
 
 
 def main() -> None:

@@ -84,6 +84,30 @@ push.command("adapter", help="Publish an adapter; it names its base by Hub id an
 push.command("merged", help="Publish base and adapter as one model; it must embed as the two do.")(_of_a_run("merged"))
 
 
+@push.command("low-rank")
+def low_rank(
+    run: Annotated[str, typer.Argument(help="Folder that `crossspec lowrank fit` wrote.")],
+    repo_id: RepoIdOption,
+    base: BaseOption = None,
+    adapter: Annotated[
+        str | None, typer.Option("--adapter", help="Hub id of the adapter, if it was fitted with one from a folder.")
+    ] = None,
+    private: PrivateOption = False,
+    revision: RevisionOption = None,
+    create_pr: PullRequestOption = False,
+    dry_run: DryRunOption = False,
+    report: ReportOption = None,
+    trained_on: DataOption = None,
+    license: LicenceOption = None,
+) -> None:
+    """Publish a low-rank embedding; it names the network before it by Hub id and commit."""
+    quiet_libraries()
+    from hf_crossspec.hub.push import push_low_rank
+
+    to = _destination(repo_id, private, revision, create_pr, dry_run)
+    _tell(push_low_rank(run, to, base, adapter, _statement(report, trained_on, license)), to)
+
+
 @push.command()
 def dataset(
     source: Annotated[str, typer.Argument(help="Data set of faces: a folder or a .parquet file.")],

@@ -81,12 +81,13 @@ def model_card(
     data_id: str | None = None,
     base: tuple[str, str] | None = None,
     adapter: dict[str, Any] | None = None,
+    low_rank: dict[str, Any] | None = None,
     calibration: Calibration | None = None,
 ) -> str:
     """The README.md of a model.
 
     Args:
-        kind: `base`, `adapter` or `merged`.
+        kind: `base`, `adapter`, `merged` or `low-rank`.
         repo_id: Where it will be published, `owner/name`.
         parameters: Number of parameters of the whole network.
         licence: Of these weights.
@@ -95,15 +96,17 @@ def model_card(
         data_id: Hub id of the training data, if they are there.
         base: Hub id and commit of the base.
         adapter: Scope, modalities and training of an adapter.
+        low_rank: Sizes, modalities and fit of a low-rank embedding, and the adapter before it.
         calibration: Thresholds that were set on a development split; without, those of the evaluations are shown.
     """
-    target = None if adapter is None else adapter["target_modality"]
+    made = adapter or low_rank
+    target = None if made is None else made["target_modality"]
     facts = {
         "card_data": Verbatim(_front_matter(kind, repo_id, licence, evaluations, base, data_id)),
         "kind": kind,
         "repo_id": Verbatim(repo_id),
         "title": repo_id.split("/")[1],
-        "summary": _summary(kind, config, adapter, base),
+        "summary": _summary(kind, config, made, base),
         "base_id": base and Verbatim(base[0]),
         "base_revision": base and Verbatim(base[1]),
         "variant": config.variant or "a size of its own",
@@ -112,7 +115,8 @@ def model_card(
         "image_size": config.image_size,
         "weights_source": config.weights_source or "trained by the publisher",
         "adapter": adapter,
-        "data": data or _data_unstated(adapter),
+        "low_rank": low_rank,
+        "data": data or _data_unstated(made),
         "evaluations": [_shown(evaluation, target) for evaluation in evaluations],
         "thresholds": _calibrated(calibration) if calibration else [row for e in evaluations for row in _observed(e)],
         "calibrated": calibration is not None,
@@ -138,7 +142,7 @@ def _front_matter(
         license_name=None if known else licence,
         library_name="peft" if kind == "adapter" else "transformers",
         base_model=base and base[0],
-        base_model_relation={"adapter": "adapter", "merged": "finetune"}.get(kind),
+        base_model_relation={"adapter": "adapter", "merged": "finetune", "low-rank": "adapter"}.get(kind),
         pipeline_tag=TASK,
         tags=["face-recognition", "cross-spectral", "heterogeneous-face-recognition", "edgeface"],
         datasets=None if data_id is None else [data_id],
@@ -173,22 +177,24 @@ def _eval_results(evaluation: Evaluation) -> list[EvalResult]:
     ]
 
 
-def _summary(kind: str, config: EdgeFaceConfig, adapter: dict[str, Any] | None, base: tuple[str, str] | None) -> str:
+def _summary(kind: str, config: EdgeFaceConfig, made: dict[str, Any] | None, base: tuple[str, str] | None) -> str:
     size = f"EdgeFace {config.variant}" if config.variant else "a small EdgeFace"
-    if adapter is None or base is None:
+    if made is None or base is None:
         return f"A face embedding network, {size}, as a transformers model."
-    spectra = f"to recognise {adapter['target_modality']} pictures against {adapter['source_modality']} ones"
+    spectra = f"to recognise {made['target_modality']} pictures against {made['source_modality']} ones"
+    if kind == "low-rank":
+        return f"A linear layer (PCA and low-rank transform) that helps {base[0]} ({size}) {spectra}."
     if kind == "adapter":
         return f"A PEFT adapter that teaches {base[0]} ({size}) {spectra}; switched off, it leaves the base as it was."
     return f"{base[0]} ({size}) with an adapter folded in that teaches it {spectra}; it costs nothing extra to run."
 
 
-def _data_unstated(adapter: dict[str, Any] | None) -> str:
-    if adapter is None:
+def _data_unstated(made: dict[str, Any] | None) -> str:
+    if made is None:
         return "The publisher has not said what these weights were trained on. Ask before you rely on them."
     return (
-        f"Trained on {adapter['source_modality']} and {adapter['target_modality']} pictures of "
-        f"{adapter['subjects']} subjects. The publisher has not said which, nor on what terms."
+        f"Trained on {made['source_modality']} and {made['target_modality']} pictures of "
+        f"{made['subjects']} subjects. The publisher has not said which, nor on what terms."
     )
 
 

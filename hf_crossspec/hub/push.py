@@ -13,6 +13,7 @@ from hf_crossspec.hub.client import HubClient
 from hf_crossspec.hub.source import REPO_ID
 from hf_crossspec.hub.stage import Statement, stage_adapter, stage_base, stage_merged
 from hf_crossspec.hub.stage_data import DataStatement, stage_dataset
+from hf_crossspec.hub.stage_low_rank import stage_low_rank
 from hf_crossspec.hub.stage_space import stage_space
 
 NOTHING_SAID, NOTHING_SAID_OF_DATA = Statement(), DataStatement()
@@ -85,6 +86,21 @@ def push_merged(
     return _publish(
         lambda folder: stage_merged(run, to.repo_id, base, statement, folder, client), to, "model", "Add model"
     )
+
+
+def push_low_rank(
+    run: str | Path,
+    to: Destination,
+    base: str | None = None,
+    adapter: str | None = None,
+    statement: Statement = NOTHING_SAID,
+) -> Publication:
+    """Publish a low-rank embedding; see `stage_low_rank`."""
+    client = HubClient()
+    return _publish(
+        lambda folder: stage_low_rank(run, to.repo_id, base, adapter, statement, folder, client),
+        to, "model", "Add low-rank embedding",
+    )  # fmt: skip
 
 
 def push_dataset(source: str | Path, to: Destination, statement: DataStatement = NOTHING_SAID_OF_DATA) -> Publication:

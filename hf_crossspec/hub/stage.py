@@ -52,13 +52,13 @@ def stage_base(model: str | Path, repo_id: str, statement: Statement, folder: Pa
     Raises:
         InputError: not an EdgeFace, an unknown licence, or reports of other weights.
     """
-    network, processor = _load_edgeface(model)
+    network, processor = load_edgeface(model)
     recorded = network.config.weights_license
     licence = derived_licence(recorded or statement.licence, statement.licence)
     network.config.weights_license = licence
     own = weights_fingerprint(network)
     evaluations = collect_evidence(read_reports(statement.reports), own, own)
-    calibration = _calibration_of(model, own)
+    calibration = calibration_of(model, own)
     _save(network, processor, folder)
     if calibration:
         calibration.save(folder / FILE_NAME)
@@ -130,15 +130,15 @@ class _Adapted:
     def prepare(cls, run: str | Path, base: str | None, statement: Statement, client: HubClient) -> _Adapted:
         adapter = _TrainedAdapter.read(run)
         base_id, commit = client.commit_of(base or adapter.arguments["base"])
-        network, processor = _load_edgeface(f"{base_id}@{commit}")
+        network, processor = load_edgeface(f"{base_id}@{commit}")
         parameters, base_sha256 = network.num_parameters(), weights_fingerprint(network)
         if base_sha256 != adapter.arguments["base_sha256"]:
             raise InputError(f"{base_id} has other weights than the base that {run} was trained on")
-        licence = _inherited_licence(network, statement, client.licence_of(base_id, commit), base_id)
+        licence = inherited_licence(network, statement, client.licence_of(base_id, commit), base_id)
         adapted = load_adapters(network, {"default": adapter.folder})
         own = weights_fingerprint(adapted)
         evaluations = collect_evidence(read_reports(statement.reports), base_sha256, own)
-        calibration = _calibration_of(adapter.folder, own)
+        calibration = calibration_of(adapter.folder, own)
         return cls(
             adapter,
             (base_id, commit),
@@ -211,19 +211,19 @@ class _TrainedAdapter:
         }
 
 
-def _calibration_of(source: str | Path, weights_sha256: str) -> Calibration | None:
+def calibration_of(source: str | Path, weights_sha256: str) -> Calibration | None:
     """The calibration that lies beside the weights; one of other weights is refused."""
     path = Path(source) / FILE_NAME
     return Calibration.load(path, weights_sha256) if path.is_file() else None
 
 
-def _load_edgeface(source: str | Path) -> tuple[EdgeFaceModel, Any]:
+def load_edgeface(source: str | Path) -> tuple[EdgeFaceModel, Any]:
     network, processor = load_base(source)
     assert isinstance(network, EdgeFaceModel)
     return network.eval(), processor
 
 
-def _inherited_licence(network: EdgeFaceModel, statement: Statement, stated: str | None, base_id: str) -> str:
+def inherited_licence(network: EdgeFaceModel, statement: Statement, stated: str | None, base_id: str) -> str:
     """The licence of something made from this base, whose configuration and card must agree."""
     recorded = network.config.weights_license
     if recorded and stated and recorded != stated:
@@ -237,7 +237,7 @@ def _save(network: EdgeFaceModel, processor: Any, folder: Path) -> None:
 
 
 def _refuse_other_embeddings(folder: Path, pictures: torch.Tensor, expected: torch.Tensor) -> None:
-    again, _ = _load_edgeface(folder)
+    again, _ = load_edgeface(folder)
     with torch.inference_mode():
         difference = float((again(pixel_values=pictures).embeddings - expected).abs().max())
     if not difference <= MERGE_TOLERANCE:
