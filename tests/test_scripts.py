@@ -80,3 +80,6 @@ def test_benchmarks_report_ratios(tmp_path: Path) -> None:
     assert "times as fast" in run("benchmark.py", "score", "--people", 400, "--dimensions", 32, "--rounds", 1)
     assert "remote code / reference" in run("benchmark.py", "load", "--rounds", 1)
     assert "off and on" in run("benchmark.py", "switch", "--times", 3)
+    fast = ("--engines", "onnx", "--batches", "1", "--rounds", 1, "--seconds", 0.05)
+    assert "times the reference" in run("benchmark.py", "infer", *fast)
+    assert "first quarter" in run("benchmark.py", "memory", "--pictures", 200, "--plot", tmp_path / "memory.png")

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_crossspec import FaceEmbedder, FailureReason, InputError, calibrate, load_faces
+from hf_crossspec import (
+    FaceEmbedder,
+    FailureReason,
+    InputError,
+    LowRankArguments,
+    calibrate,
+    fit_low_rank,
+    load_faces,
+)
+from hf_crossspec.recognition.export import export_network
 from hf_crossspec.recognition.recognizer import Recognizer
 from hf_crossspec.recognition.results import Decision, Threshold
 from tests.conftest import simulated_pairs
@@ -185,6 +194,40 @@ def test_a_folder_is_embedded_in_order(recognizer: Recognizer, crops: Crops, tmp
     np.testing.assert_allclose(first, whole[5].embedding, atol=1e-6)
     with pytest.raises(InputError, match="is not a folder"):
         list(recognizer.embed_folder(tmp_path / "missing"))
+
+
+def test_an_exported_file_and_a_low_rank_embedding_work_in_it(
+    tiny_base: Path, calibrated: Path, crops: Crops, tmp_path: Path
+) -> None:
+    """The same scores, thresholds and galleries through a file; a gallery of the bare adapter refuses low-rank."""
+    export_network(tiny_base, tmp_path / "face.onnx", calibrated)
+    plain = Recognizer.from_pretrained(tiny_base, calibrated, aligned=True)
+    exported = Recognizer.from_pretrained(tmp_path / "face.onnx", aligned=True)
+    pair, modalities = (crops["vis"][0], crops["nir"][0]), ("vis", "nir")
+    first, second = plain.verify(*pair, modalities), exported.verify(*pair, modalities)
+    assert first.score == pytest.approx(second.score, abs=1e-5)
+    assert first.threshold == second.threshold
+    with plain.open_gallery(tmp_path / "gallery", create=True) as gallery:
+        plain.enroll(gallery, "ada", crops["vis"][:2])
+        assert exported.identify(crops["vis"][0], gallery).candidates[0].subject_id == "ada"
+    with pytest.raises(InputError, match="exported whole"):
+        Recognizer.from_pretrained(tmp_path / "face.onnx", calibrated)
+
+    arguments = {"model": str(tiny_base), "adapter": str(calibrated), "validation_folds": 0, "iterations": 2}
+    simulated_pairs(range(20, 30)).to_parquet(str(tmp_path / "faces.parquet"))
+    fit_low_rank(
+        LowRankArguments(
+            **arguments, data=str(tmp_path / "faces.parquet"), split=None, target_modality="nir",  # type: ignore[arg-type]
+            output_dir=str(tmp_path / "low-rank"),
+        )
+    )  # fmt: skip
+    both = Recognizer.from_pretrained(tiny_base, calibrated, low_rank=tmp_path / "low-rank", aligned=True)
+    reference = FaceEmbedder.from_pretrained(tiny_base, calibrated, tmp_path / "low-rank")
+    left, right = reference.embed_images(Image.open(path) for path in pair)
+    assert both.verify(*pair).score == pytest.approx(float(left @ right), abs=1e-5)
+    assert both.verify(*pair, modalities).threshold is None  # the adapter's thresholds are not for it
+    with pytest.raises(InputError, match="was made with"):
+        both.open_gallery(tmp_path / "gallery")
 
 
 def test_what_cannot_be_is_refused(recognizer: Recognizer, tiny_base: Path, crops: Crops) -> None:
