@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AcquiredFace": "hf_crossspec.faces.acquisition",
-    "BulkOptions": "hf_crossspec.recognition.bulk_folder",
+    "BulkOptions": "hf_crossspec.recognition.bulk.folder",
     "Calibration": "hf_crossspec.evaluation.calibration_file",
     "Decision": "hf_crossspec.recognition.results",
     "EdgeFaceConfig": "hf_crossspec.edgeface",

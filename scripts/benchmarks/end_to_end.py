@@ -23,7 +23,7 @@ from hf_crossspec.faces.alignment import align_face
 from hf_crossspec.faces.scaling import to_eight_bit
 from hf_crossspec.recognition.backends import make_runner
 from hf_crossspec.recognition.bulk import BulkOptions, embed_in_bulk
-from hf_crossspec.recognition.bulk_shards import one_thread
+from hf_crossspec.recognition.bulk.shards import one_thread
 from hf_crossspec.recognition.network import build_network
 
 console = Console(highlight=False)

@@ -22,7 +22,7 @@ from hf_crossspec import EdgeFaceImageProcessor, EdgeFaceModel, FaceEmbedder, In
 from hf_crossspec.data.images import decode_image
 from hf_crossspec.errors import Interrupted
 from hf_crossspec.recognition.bulk import BulkOptions, BulkSummary, embed_in_bulk
-from hf_crossspec.recognition.bulk_source import walk_files
+from hf_crossspec.recognition.bulk.source import walk_files
 from tests.cli.conftest import Runner, assert_refused
 from tests.conftest import simulated_pairs, tiny_config
 from tests.local_hub.fixture import LocalHub

@@ -255,7 +255,7 @@ class TestMilvus:
             open_gallery("milvus://host/c", STAMP)
 
     def test_more_results_than_the_server_gives(self, milvus: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("hf_crossspec.recognition.milvus_gallery.MOST_RESULTS", 4)
+        monkeypatch.setattr("hf_crossspec.recognition.gallery.milvus_gallery.MOST_RESULTS", 4)
         with open_gallery(f"{milvus}/limited", STAMP, create=True) as gallery:
             gallery.enroll_many(list("abc"), np.eye(8)[:3])
             assert gallery.search(np.ones((1, 8)), 10).subject_ids.tolist() == [["a", "b", "c"]]

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from hf_crossspec.errors import InputError
-from hf_crossspec.recognition import faiss_gallery, gallery_files
-from hf_crossspec.recognition.gallery import Gallery, NetworkStamp, open_gallery
+from hf_crossspec.recognition.gallery import Gallery, NetworkStamp, faiss_gallery, open_gallery
+from hf_crossspec.recognition.gallery import files as gallery_files
 from tests.recognition.test_gallery import oracle, unit
 
 STAMP = NetworkStamp("tiny", None, "a" * 64, 4)

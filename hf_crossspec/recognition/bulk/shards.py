@@ -17,8 +17,8 @@ from hf_crossspec.faces.acquisition import AcquiredFace, FailureReason, FailureT
 from hf_crossspec.faces.detection import Detector
 from hf_crossspec.files import replacing_file
 from hf_crossspec.recognition.backends import Runner
-from hf_crossspec.recognition.bulk_folder import BulkOptions, ShardPlan
-from hf_crossspec.recognition.bulk_source import PictureSource, SourceRow
+from hf_crossspec.recognition.bulk.folder import BulkOptions, ShardPlan
+from hf_crossspec.recognition.bulk.source import PictureSource, SourceRow
 
 OK = "ok"
 

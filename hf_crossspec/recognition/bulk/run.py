@@ -28,9 +28,9 @@ from hf_crossspec.embedding import FaceEmbedder
 from hf_crossspec.errors import InputError, Interrupted
 from hf_crossspec.faces.detection import make_detector
 from hf_crossspec.recognition.backends import BackendName, make_runner
-from hf_crossspec.recognition.bulk_folder import DATASETS_SPLITS, BulkOptions, ShardPlan, claim, finish, identity_of
-from hf_crossspec.recognition.bulk_shards import OK, ShardEmbedder, one_thread
-from hf_crossspec.recognition.bulk_source import PictureSource, open_source
+from hf_crossspec.recognition.bulk.folder import DATASETS_SPLITS, BulkOptions, ShardPlan, claim, finish, identity_of
+from hf_crossspec.recognition.bulk.shards import OK, ShardEmbedder, one_thread
+from hf_crossspec.recognition.bulk.source import PictureSource, open_source
 from hf_crossspec.recognition.network import FaceNetwork, build_network
 from hf_crossspec.training.stopping import stop_requested
 

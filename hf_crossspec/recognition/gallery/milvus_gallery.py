@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from hf_crossspec.errors import InputError, one_line
-from hf_crossspec.recognition.gallery import LONGEST_NAME, Gallery, Images, NetworkStamp
-from hf_crossspec.recognition.templates import make_templates, rank, subject_sums
+from hf_crossspec.recognition.gallery.contract import LONGEST_NAME, Gallery, Images, NetworkStamp
+from hf_crossspec.recognition.gallery.templates import make_templates, rank, subject_sums
 
 STAMP = "crossspec.network"  # the collection's property that holds the stamp
 MOST_RESULTS = 16_384  # the server's limit for one probe

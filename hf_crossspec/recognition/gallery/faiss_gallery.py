@@ -13,9 +13,9 @@ import faiss
 import numpy as np
 
 from hf_crossspec.errors import InputError
-from hf_crossspec.recognition.gallery import Gallery, Images, NetworkStamp
-from hf_crossspec.recognition.gallery_files import MANIFEST, SEGMENT_IMAGES, GalleryFolder, Manifest
-from hf_crossspec.recognition.templates import make_templates, rank, subject_sums
+from hf_crossspec.recognition.gallery.contract import Gallery, Images, NetworkStamp
+from hf_crossspec.recognition.gallery.files import MANIFEST, SEGMENT_IMAGES, GalleryFolder, Manifest
+from hf_crossspec.recognition.gallery.templates import make_templates, rank, subject_sums
 
 
 @dataclass

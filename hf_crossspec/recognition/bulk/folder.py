@@ -18,7 +18,7 @@ from hf_crossspec.errors import InputError, one_line
 from hf_crossspec.faces.yunet import YUNET_SHA256
 from hf_crossspec.files import read_json, sha256_of, write_json
 from hf_crossspec.recognition.backends import BackendName
-from hf_crossspec.recognition.bulk_source import PictureSource
+from hf_crossspec.recognition.bulk.source import PictureSource
 
 MANIFEST = "_manifest.json"  # readers of Parquet folders pass over names that begin so
 DATASETS_SPLITS = ("train", "validation", "test")

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from hf_crossspec.errors import InputError, one_line
 from hf_crossspec.files import replacing_file
-from hf_crossspec.recognition.gallery import Images, NetworkStamp
+from hf_crossspec.recognition.gallery.contract import Images, NetworkStamp
 
 SEGMENT_IMAGES = 1024  # what one enrolment or removal rewrites at most for a segment: 2 MB at 512 dimensions
 LOCK_SECONDS = 60
