@@ -21,6 +21,7 @@ _HOMES = {
     "AcquiredFace": "hf_crossspec.faces.acquisition",
     "BulkOptions": "hf_crossspec.recognition.bulk.folder",
     "Calibration": "hf_crossspec.evaluation.calibration_file",
+    "CrossSpectralHallucinator": "hf_crossspec.methods.hallucination.auto",
     "Decision": "hf_crossspec.recognition.results",
     "EdgeFaceConfig": "hf_crossspec.edgeface",
     "EdgeFaceImageProcessor": "hf_crossspec.edgeface.image_processing_edgeface",
@@ -29,6 +30,8 @@ _HOMES = {
     "FaceEmbeddingPipeline": "hf_crossspec.edgeface.pipeline_edgeface",
     "FailureReason": "hf_crossspec.faces.acquisition",
     "FailureToAcquire": "hf_crossspec.faces.acquisition",
+    "HallucinationArguments": "hf_crossspec.methods.hallucination.config",
+    "HallucinatorConfig": "hf_crossspec.methods.hallucination.auto",
     "InputError": "hf_crossspec.errors",
     "LowRankArguments": "hf_crossspec.methods.low_rank.config",
     "LowRankEmbedding": "hf_crossspec.methods.low_rank.modeling_low_rank",
@@ -44,10 +47,12 @@ _HOMES = {
     "evaluate_model": "hf_crossspec.evaluation.runner",
     "evaluate_verification": "hf_crossspec.evaluation",
     "fit_low_rank": "hf_crossspec.methods.low_rank.fit",
+    "hallucinate_faces": "hf_crossspec.methods.hallucination.apply",
     "load_adapters": "hf_crossspec.adapters",
     "load_faces": "hf_crossspec.data.schema",
     "load_spectralfaces": "hf_crossspec.data.synthetic",
     "make_detector": "hf_crossspec.faces.detection",
+    "mine_patches": "hf_crossspec.methods.hallucination.patches",
     "open_gallery": "hf_crossspec.recognition.gallery",
     "prepare_pictures": "hf_crossspec.data.prepare",
     "prepare_protocol": "hf_crossspec.data.protocols",
@@ -55,6 +60,7 @@ _HOMES = {
     "register_detector": "hf_crossspec.faces.detection",
     "selective_tuning_config": "hf_crossspec.methods.selective_tuning.scopes",
     "train_adapter": "hf_crossspec.methods.selective_tuning.train",
+    "train_hallucinator": "hf_crossspec.methods.hallucination.train",
 }
 __all__ = list(_HOMES)
 
@@ -85,6 +91,7 @@ def _collector_paused() -> Iterator[None]:
 def _register_model(module: ModuleType) -> None:
     with _collector_paused():
         import_module("hf_crossspec.edgeface")
+        import_module("hf_crossspec.methods.hallucination.auto")
         import_module("hf_crossspec.methods.low_rank.loading")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import typer
 from benchmarks.end_to_end import end_to_end
 from benchmarks.gallery import gallery
+from benchmarks.hallucinate import hallucinate
 from benchmarks.infer import infer
 from benchmarks.load import load, switch
 from benchmarks.memory import memory
@@ -18,7 +19,7 @@ from benchmarks.score import score
 from benchmarks.train import train
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
-for command in (train, render, score, load, switch, gallery, end_to_end, memory, infer):
+for command in (train, render, score, load, switch, gallery, end_to_end, memory, infer, hallucinate):
     app.command()(command)
 
 if __name__ == "__main__":

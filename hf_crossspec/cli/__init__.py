@@ -14,6 +14,7 @@ from hf_crossspec.cli.embed import embed
 from hf_crossspec.cli.enroll import enroll
 from hf_crossspec.cli.evaluate import evaluate
 from hf_crossspec.cli.export import export
+from hf_crossspec.cli.hallucinate import hallucinate
 from hf_crossspec.cli.identify import identify
 from hf_crossspec.cli.lowrank import lowrank
 from hf_crossspec.cli.prepare import prepare
@@ -48,6 +49,7 @@ app.command(rich_help_panel=USE)(enroll)
 app.command(rich_help_panel=USE)(identify)
 app.add_typer(push, name="push", rich_help_panel=SHARE)
 app.command(rich_help_panel=SHARE)(export)
+app.add_typer(hallucinate, name="hallucinate", rich_help_panel=OTHER)
 app.add_typer(lowrank, name="lowrank", rich_help_panel=OTHER)
 
 
