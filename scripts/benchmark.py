@@ -8,6 +8,7 @@ Pictures are random and weights are fresh: arithmetic costs the same for any val
 from __future__ import annotations
 
 import typer
+from benchmarks.demo import demo
 from benchmarks.end_to_end import end_to_end
 from benchmarks.gallery import gallery
 from benchmarks.hallucinate import hallucinate
@@ -19,7 +20,7 @@ from benchmarks.score import score
 from benchmarks.train import train
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
-for command in (train, render, score, load, switch, gallery, end_to_end, memory, infer, hallucinate):
+for command in (train, render, score, load, switch, gallery, end_to_end, memory, infer, hallucinate, demo):
     app.command()(command)
 
 if __name__ == "__main__":

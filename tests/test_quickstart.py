@@ -61,7 +61,7 @@ def test_the_merged_network_is_base_plus_adapter(fast: Path) -> None:
 @pytest.mark.slow
 def test_the_folder_serves_the_other_commands(fast: Path) -> None:
     samples = [fast / "samples" / f"person1-{modality}.png" for modality in ("vis", "nir-sim")]
-    command = [sys.executable, "-m", "hf_crossspec.cli", "verify", *samples, "--model", fast / "base"]
+    command = [sys.executable, "-m", "hf_crossspec.cli", "verify", *samples, "--aligned", "--model", fast / "base"]
     done = subprocess.run([*command, "--adapter", fast / "adapter"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("similarity 0.")
 

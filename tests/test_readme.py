@@ -34,7 +34,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = EdgeFaceModel(tiny_config(embedding_size=512))
     torch.save({f"model.{key}": value for key, value in model.net.state_dict().items()}, folder / "edgeface_xxs_q.pt")
     get_peft_model(model, selective_tuning_config()).save_pretrained(folder / "edgeface-xxs-nir")
-    write_sketch_pictures(folder / "my_pictures", {**SKETCHED, "validation": range(70, 90)})
+    write_sketch_pictures(folder / "my_pictures", {**SKETCHED, "train": range(10), "validation": range(70, 90)})
     for name, row in zip(("one_face.png", "other_face.png"), simulated_pairs(range(9, 10)), strict=False):
         row["image"].save(folder / name)
     return folder

@@ -10,6 +10,7 @@ from rich.console import Console
 from hf_crossspec.cli.calibrate import calibrate
 from hf_crossspec.cli.compare import compare
 from hf_crossspec.cli.convert import convert
+from hf_crossspec.cli.demo import demo
 from hf_crossspec.cli.embed import embed
 from hf_crossspec.cli.enroll import enroll
 from hf_crossspec.cli.evaluate import evaluate
@@ -47,6 +48,7 @@ app.command(rich_help_panel=USE)(embed)
 app.command(rich_help_panel=USE)(verify)
 app.command(rich_help_panel=USE)(enroll)
 app.command(rich_help_panel=USE)(identify)
+app.command(rich_help_panel=USE)(demo)
 app.add_typer(push, name="push", rich_help_panel=SHARE)
 app.command(rich_help_panel=SHARE)(export)
 app.add_typer(hallucinate, name="hallucinate", rich_help_panel=OTHER)

@@ -38,7 +38,7 @@ def quickstart(
         soft_wrap=True,
     )
     samples = [f"{output_dir}/samples/person1-{modality}.png" for modality in ("vis", target_modality)]
-    console.print(f"  crossspec verify {' '.join(samples)} {model}", soft_wrap=True)
+    console.print(f"  crossspec verify {' '.join(samples)} {model} --aligned", soft_wrap=True)
 
 
 def _table(report: dict[str, Any], target_modality: str) -> Table:

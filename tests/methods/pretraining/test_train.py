@@ -213,7 +213,8 @@ def unseen(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_the_shipped_nano_recognises_unseen_spectral_faces(unseen: Dataset) -> None:
     files = {file.name for file in NANO.iterdir()}
-    assert files == {"README.md", "config.json", "model.safetensors", "preprocessor_config.json"}
+    expected = {"README.md", "calibration.json", "config.json", "model.safetensors", "preprocessor_config.json"}
+    assert files == expected
     assert (NANO / "model.safetensors").stat().st_size <= 2e6
     model = AutoModel.from_pretrained(NANO)
     assert (model.dtype, model.config.weights_license) == (torch.float32, "apache-2.0")
