@@ -14,7 +14,7 @@ class MemoryGallery(Gallery):
     """Templates of a few people in a dictionary; nothing is written anywhere."""
 
     def __init__(self, stamp: NetworkStamp) -> None:
-        self.location = "this session's gallery"
+        self.location = "this visit's gallery"
         self.stamp = stamp
         self._sums: dict[str, Any] = {}
         self._images: dict[str, Counter[str | None]] = {}
