@@ -11,10 +11,18 @@ import pytest
 import torch
 from datasets import Dataset, Features, Image, Value
 from hypothesis import settings
+from peft import get_peft_model
 from PIL import Image as PILImage
 from scipy.ndimage import gaussian_filter
 
-from hf_crossspec import EdgeFaceConfig, EdgeFaceImageProcessor, EdgeFaceModel, convert_checkpoint, prepare_pictures
+from hf_crossspec import (
+    EdgeFaceConfig,
+    EdgeFaceImageProcessor,
+    EdgeFaceModel,
+    convert_checkpoint,
+    prepare_pictures,
+    selective_tuning_config,
+)
 from tests.local_hub.fixture import local_hub  # noqa: F401
 
 # A busy machine must not fail a test, and a failing example must fail for everyone.
@@ -62,6 +70,19 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     EdgeFaceModel(tiny_config()).save_pretrained(folder)
     EdgeFaceImageProcessor().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter whose weights moved away from the base's."""
+    folder = tmp_path_factory.mktemp("adapters") / "moved"
+    model = get_peft_model(EdgeFaceModel.from_pretrained(tiny_base), selective_tuning_config())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1)
+    model.save_pretrained(folder)
     return folder
 
 

@@ -5,26 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
-from peft import get_peft_model
 
-from hf_crossspec import EdgeFaceModel, FaceEmbedder, selective_tuning_config
+from hf_crossspec import EdgeFaceModel, FaceEmbedder
 from hf_crossspec.embedding import weights_fingerprint
 from tests.conftest import simulated_pairs, tiny_config
-
-
-@pytest.fixture(scope="module")
-def adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An adapter whose weights moved away from the base's."""
-    folder = tmp_path_factory.mktemp("adapters") / "moved"
-    model = get_peft_model(EdgeFaceModel.from_pretrained(tiny_base), selective_tuning_config())
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.1)
-    model.save_pretrained(folder)
-    return folder
 
 
 def test_embeddings_have_length_one_and_do_not_depend_on_the_batch(tiny_base: Path) -> None:

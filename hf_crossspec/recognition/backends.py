@@ -42,12 +42,17 @@ def make_runner(network: FaceNetwork, backend: BackendName = "torch") -> Runner:
     Raises:
         InputError: an unknown backend, or packages or a C++ compiler that it needs and that are not there.
     """
-    if backend not in get_args(BackendName):
-        raise InputError(f"a backend is one of {', '.join(get_args(BackendName))}, not {backend!r}")
+    require_backend(backend)
     if backend == "onnx":
         require_onnx("onnx", "onnxscript", "onnxruntime")
         return open_session(to_onnx(network).SerializeToString())[1]
     return _torch_runner(network) if backend == "torch" else _compiled_runner(network)
+
+
+def require_backend(backend: str) -> None:
+    """Raise `InputError` when there is no such backend."""
+    if backend not in get_args(BackendName):
+        raise InputError(f"a backend is one of {', '.join(get_args(BackendName))}, not {backend!r}")
 
 
 def _torch_runner(network: FaceNetwork) -> Runner:

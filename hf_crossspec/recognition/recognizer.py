@@ -246,7 +246,7 @@ class Recognizer:
         """The network in which pictures of these modalities are compared.
 
         Raises:
-            InputError: two of them have adapters of their own, or one has none and there is none for the others.
+            InputError: two of them have adapters of their own.
         """
         own = [modality for modality in dict.fromkeys(modalities) if modality is not None and modality in self.networks]
         if len(own) > 1:

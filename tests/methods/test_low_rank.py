@@ -23,7 +23,6 @@ from hf_crossspec import (
     calibrate,
     evaluate_model,
     load_adapters,
-    selective_tuning_config,
 )
 from hf_crossspec.embedding import weights_fingerprint
 from hf_crossspec.files import write_json
@@ -48,21 +47,6 @@ def arguments(model: Path, data: Path, output_dir: Path, **changes: object) -> L
 @pytest.fixture(scope="module")
 def fitted(tiny_base: Path, tiny_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> FittedLowRank:
     return fit_low_rank(arguments(tiny_base, tiny_pairs, tmp_path_factory.mktemp("low-rank") / "nir"))
-
-
-@pytest.fixture(scope="module")
-def adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An adapter whose weights moved away from the base's."""
-    from peft import get_peft_model
-
-    folder = tmp_path_factory.mktemp("adapters") / "moved"
-    model = get_peft_model(EdgeFaceModel.from_pretrained(tiny_base), selective_tuning_config())
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.1)
-    model.save_pretrained(folder)
-    return folder
 
 
 def test_a_fit_is_on_record(fitted: FittedLowRank, tiny_base: Path) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -27,7 +27,7 @@ from datasets import Dataset
 from hf_crossspec.embedding import FaceEmbedder
 from hf_crossspec.errors import InputError, Interrupted
 from hf_crossspec.faces.detection import make_detector
-from hf_crossspec.recognition.backends import BackendName, make_runner
+from hf_crossspec.recognition.backends import make_runner, require_backend
 from hf_crossspec.recognition.bulk.folder import DATASETS_SPLITS, BulkOptions, ShardPlan, claim, finish, identity_of
 from hf_crossspec.recognition.bulk.shards import OK, ShardEmbedder, one_thread
 from hf_crossspec.recognition.bulk.source import PictureSource, open_source
@@ -107,8 +107,7 @@ def embed_in_bulk(
         Interrupted: the process was asked to end (SIGINT, SIGTERM).
     """
     options = options or BulkOptions()
-    if options.backend not in get_args(BackendName):
-        raise InputError(f"a backend is one of {', '.join(get_args(BackendName))}, not {options.backend!r}")
+    require_backend(options.backend)
     folder = Path(output_dir)
     description = embedder.describe()
     with TemporaryDirectory(prefix="crossspec-") as scratch:
